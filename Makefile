@@ -1,0 +1,63 @@
+# ehm: thin names over CMake. `make help` lists them.
+BUILD ?= build/release
+JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
+PRESET_RELEASE = cmake --preset release $(if $(DEVELOPER),-DEHM_DEVELOPER=ON) $(CMAKE_ARGS) >build/configure.log || { cat build/configure.log; exit 1; }
+
+.DEFAULT_GOAL := all
+.PHONY: all help setup demo test test-slow test-asan test-ubsan test-tsan test-mutant test-peers minimal clang bench install lint clean shape golden
+
+all: ## build release to build/ehm
+	@mkdir -p build
+	@command -v cmake >/dev/null || { echo "cmake is missing: run 'make setup' (installs the Debian packages that are missing)"; exit 1; }
+	@$(PRESET_RELEASE)
+	@cmake --build $(BUILD) -j $(JOBS)
+	@ln -sf release/ehm build/ehm
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t16
+
+setup: ## install the Debian packages that are missing
+	@tools/setup.sh
+
+demo: ## pre-train a small model on the built-in pictures (DATA=folder: on yours) and compare its features; at most 6 minutes
+	@tools/demo.sh "$(DATA)"
+
+test: setup all ## build and run the tests; T=suite or T=suite::case runs one; SEED=n replays a property failure
+ifdef T
+	@$(if $(SEED),SEED=$(SEED)) $(BUILD)/tests/ehm_tests $(T)
+else
+	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS) --timeout 540
+endif
+
+test-slow: setup all ## the tests that take long (about 20 minutes): ten kills, near-chance, learning
+	@EHM_TEST_SLOW=1 EHM_BIN=$(CURDIR)/$(BUILD) $(BUILD)/tests/ehm_tests $(T)
+
+test-asan test-ubsan test-tsan: test-%: setup ## sanitizer builds and their tests (each about 10 minutes)
+	@mkdir -p build && cmake --preset $* >build/configure-$*.log || { cat build/configure-$*.log; exit 1; }
+	@cmake --build build/$* -j $(JOBS)
+	@tools/test_sanitized.sh $* $(T)
+
+test-mutant: setup ## sabotage one line at a time; the named test must go red (about 15 minutes)
+	@tests/mutant/run.sh $(M)
+
+test-peers: all ## load what a run writes in timm and an independent PyTorch MAE (Python from PyPI into build/peers; about 10 minutes)
+	@tools/test_peers.sh
+
+minimal clang debug: setup ## other presets
+	@cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
+
+bench: setup all ## kernels against the measured peak of this processor
+	@cmake --build $(BUILD) -j $(JOBS) --target benches
+	@tools/bench.sh $(BUILD)
+
+install: all ## binary, library, headers, pkg-config, CMake package, man pages, completion (PREFIX=, DESTDIR=)
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+
+lint: ## cppcheck and clang-tidy where they are installed; formatting of changed lines is advice only
+	@tools/lint.sh
+
+shape: ## the longest functions and files
+	@tools/shape.sh
+
+clean: ## remove build/
+	@rm -rf build
