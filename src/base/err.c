@@ -56,7 +56,8 @@ void ehm_err_clear(ehm_err *err) {
 char *ehm_err_text(const ehm_err *err, char *text) {
     const char *what = err && err->what[0] ? err->what : err ? ehm_code_name(err->code) : "unknown error";
     int n = snprintf(text, EHM_ERR_TEXT, "ehm: %s\n", what);
-    if (err && err->context[0]) n += snprintf(text + n, (size_t)(EHM_ERR_TEXT - n), "  while: %s\n", err->context);
+    if (err && err->context[0])
+        n += snprintf(text + n, (size_t)(EHM_ERR_TEXT - n), "  while: %s\n", err->context);
     if (err && err->hint[0]) snprintf(text + n, (size_t)(EHM_ERR_TEXT - n), "  hint:  %s\n", err->hint);
     /* File names come from outside: an escape sequence in one must not reach the terminal. */
     for (char *p = text; *p; p++)

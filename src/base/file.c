@@ -16,7 +16,9 @@ static ehm_code io_fail(ehm_err *err, const char *path, const char *what) {
     return EHM_E_IO;
 }
 
-static ehm_code no_memory(ehm_err *err, const char *path) { return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path); }
+static ehm_code no_memory(ehm_err *err, const char *path) {
+    return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
+}
 
 /* Pipes and /proc files have no size to ask for; grown in the arena the old copies would stay, hence the plain buffer. */
 static ehm_code read_unsized(ehm_bytes *out, int fd, const char *path, ehm_arena *a, ehm_err *err) {
@@ -174,7 +176,9 @@ ehm_code ehm_file_remove(const char *path, ehm_err *err) {
     return unlink(path) && errno != ENOENT ? io_fail(err, path, "cannot remove") : EHM_OK;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
 
 static int no_dots(const struct dirent *e) { return strcmp(e->d_name, ".") && strcmp(e->d_name, ".."); }
 
@@ -209,7 +213,9 @@ ehm_code ehm_dir_sync(const char *path, ehm_err *err) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return io_fail(err, path, "cannot open this folder");
     /* Some network file systems cannot sync a folder and say EINVAL; they keep names safe in their own way. */
-    ehm_code rc = fsync(fd) && errno != EINVAL && errno != ENOTSUP ? io_fail(err, path, "cannot sync this folder") : EHM_OK;
+    ehm_code rc = fsync(fd) && errno != EINVAL && errno != ENOTSUP
+                      ? io_fail(err, path, "cannot sync this folder")
+                      : EHM_OK;
     close(fd);
     return rc;
 }
@@ -246,7 +252,8 @@ ehm_code ehm_file_out_open(ehm_file_out *o, const char *path, ehm_err *err) {
     *o = (ehm_file_out){0};
     if (!*path) return EHM_FAIL(err, EHM_E_ARG, "the name of a file to write is empty");
     bool there = !stat(path, &st);
-    if ((there && S_ISDIR(st.st_mode)) || ehm_ends(path, "/")) return EHM_FAIL(err, EHM_E_IO, "%s: is a folder, a file is to be written", path);
+    if ((there && S_ISDIR(st.st_mode)) || ehm_ends(path, "/"))
+        return EHM_FAIL(err, EHM_E_IO, "%s: is a folder, a file is to be written", path);
     bool aside = !there || S_ISREG(st.st_mode); /* a pipe or /dev/stdout is written to, not replaced */
     o->path = strdup(path);
     if (aside && asprintf(&o->tmp, "%s.tmp.%ld", path, (long)getpid()) < 0) o->tmp = NULL;

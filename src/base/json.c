@@ -49,11 +49,16 @@ void ehm_json_end(ehm_json_w *w) {
 /* Length of the UTF-8 character at s, 0 when it is none: overlong forms, surrogates and beyond U+10FFFF are refused. */
 static int utf8_length(const unsigned char *s, size_t left) {
     if (s[0] < 0x80) return 1;
-    int n = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
+    int n = s[0] >= 0xf0 && s[0] <= 0xf4  ? 4
+            : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+            : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                                          : 0;
     if (!n || left < (size_t)n) return 0;
     for (int i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
     return n;
 }
 
@@ -177,7 +182,9 @@ static ehm_code bad(const reader *r, const char *at, const char *fmt, const char
     return EHM_FAIL(r->err, EHM_E_FORMAT, "%s:%" PRId64 ":%" PRId64 ": %s", r->name, line, column, what);
 }
 
-static ehm_code no_memory(const reader *r) { return EHM_FAIL(r->err, EHM_E_MEMORY, "%s: no memory to read this JSON", r->name); }
+static ehm_code no_memory(const reader *r) {
+    return EHM_FAIL(r->err, EHM_E_MEMORY, "%s: no memory to read this JSON", r->name);
+}
 
 static ehm_json *node_new(reader *r) {
     if (!r->slab_left) {
@@ -199,7 +206,10 @@ static bool read_hex4(reader *r, uint32_t *out) {
     uint32_t v = 0;
     for (int i = 0; i < 4; i++) {
         char c = *r->p++;
-        uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10) : 16;
+        uint32_t d = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
+                     : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
+                     : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+                                            : 16;
         if (d > 15) return false;
         v = v << 4 | d;
     }
@@ -233,9 +243,11 @@ static ehm_code read_escape(reader *r) {
     if (u == 0) return bad(r, at, "\\u0000 in a string is not accepted", NULL);
     if (u >= 0xdc00 && u < 0xe000) return bad(r, at, "half of a surrogate pair in a string", NULL);
     if (u >= 0xd800 && u < 0xdc00) {
-        if (r->end - r->p < 6 || r->p[0] != '\\' || r->p[1] != 'u') return bad(r, at, "half of a surrogate pair in a string", NULL);
+        if (r->end - r->p < 6 || r->p[0] != '\\' || r->p[1] != 'u')
+            return bad(r, at, "half of a surrogate pair in a string", NULL);
         r->p += 2;
-        if (!read_hex4(r, &low) || low < 0xdc00 || low >= 0xe000) return bad(r, at, "half of a surrogate pair in a string", NULL);
+        if (!read_hex4(r, &low) || low < 0xdc00 || low >= 0xe000)
+            return bad(r, at, "half of a surrogate pair in a string", NULL);
         u = 0x10000 + ((u - 0xd800) << 10 | (low - 0xdc00));
     }
     put_utf8(r, u);
@@ -324,7 +336,8 @@ static ehm_code check_keys(reader *r, const ehm_json *obj, const char *at) {
     qsort(v, (size_t)n, sizeof *v, by_key);
     ehm_code rc = EHM_OK;
     for (int32_t i = 1; i < n && !rc; i++)
-        if (!strcmp(v[i - 1]->key, v[i]->key)) rc = bad(r, at, "this object has the key \"%s\" twice", v[i]->key);
+        if (!strcmp(v[i - 1]->key, v[i]->key))
+            rc = bad(r, at, "this object has the key \"%s\" twice", v[i]->key);
     free(v);
     return rc;
 }
@@ -347,7 +360,8 @@ static ehm_code read_children(reader *r, ehm_json *v, int depth) {
             if (r->p == r->end || *r->p != '"') return bad(r, r->p, "a key in quotes is expected here", NULL);
             EHM_TRY(read_string(r, &c->key));
             skip_space(r);
-            if (r->p == r->end || *r->p != ':') return bad(r, r->p, "':' is expected after the key \"%s\"", c->key);
+            if (r->p == r->end || *r->p != ':')
+                return bad(r, r->p, "':' is expected after the key \"%s\"", c->key);
             r->p++;
         }
         EHM_TRY(read_value(r, c, depth));
@@ -355,7 +369,8 @@ static ehm_code read_children(reader *r, ehm_json *v, int depth) {
         skip_space(r);
         if (r->p < r->end && *r->p == (obj ? '}' : ']')) break;
         if (r->p == r->end) return bad(r, at, obj ? "this object has no end" : "this list has no end", NULL);
-        if (*r->p != ',') return bad(r, r->p, obj ? "',' or '}' is expected here" : "',' or ']' is expected here", NULL);
+        if (*r->p != ',')
+            return bad(r, r->p, obj ? "',' or '}' is expected here" : "',' or ']' is expected here", NULL);
         r->p++;
     }
     r->p++;
@@ -376,8 +391,15 @@ static ehm_code read_value(reader *r, ehm_json *v, int depth) {
     }
 }
 
-ehm_code ehm_json_parse(ehm_json **out, const char *text, size_t len, const char *name, ehm_arena *a, ehm_err *err) {
-    reader r = {.start = text, .p = text, .end = text + len, .name = name, .slab_next = NODES_FIRST, .a = a, .err = err};
+ehm_code ehm_json_parse(ehm_json **out, const char *text, size_t len, const char *name, ehm_arena *a,
+                        ehm_err *err) {
+    reader r = {.start = text,
+                .p = text,
+                .end = text + len,
+                .name = name,
+                .slab_next = NODES_FIRST,
+                .a = a,
+                .err = err};
     size_t cap;
     *out = NULL;
     if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) r.p += 3; /* some editors put this mark before UTF-8 */

@@ -33,7 +33,9 @@ static int64_t number_after(const char *text, const char *word) {
 
 static int64_t read_number(const char *root, const char *dir, const char *name, int64_t otherwise) {
     char path[PATH_CAP], buf[64], *end;
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path || !read_small(buf, sizeof buf, root, path)) return otherwise;
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path ||
+        !read_small(buf, sizeof buf, root, path))
+        return otherwise;
     long long v = strtoll(buf, &end, 10); /* "max" has no digits; above int64 it saturates */
     return end == buf || v < 0 ? otherwise : v;
 }
@@ -82,7 +84,8 @@ static void walk_up(const char *root, const char *mount, const char *path, group
     }
 }
 
-static void for_groups(const char *root, const char *controller, const char *const *v1_mounts, group_fn v2, group_fn v1, void *ctx) {
+static void for_groups(const char *root, const char *controller, const char *const *v1_mounts, group_fn v2,
+                       group_fn v1, void *ctx) {
     char path[2048];
     if (group_path(path, sizeof path, root, NULL)) {
         walk_up(root, "/sys/fs/cgroup", path, v2, ctx);
@@ -100,15 +103,18 @@ static void quota_v2(void *ctx, const char *root, const char *dir) {
     char path[PATH_CAP + 32], buf[128];
     double quota, period;
     snprintf(path, sizeof path, "%s/cpu.max", dir);
-    if (read_small(buf, sizeof buf, root, path) && sscanf(buf, "%lf %lf", &quota, &period) == 2) least_quota(ctx, quota, period);
+    if (read_small(buf, sizeof buf, root, path) && sscanf(buf, "%lf %lf", &quota, &period) == 2)
+        least_quota(ctx, quota, period);
 }
 
 static void quota_v1(void *ctx, const char *root, const char *dir) {
-    least_quota(ctx, (double)read_number(root, dir, "cpu.cfs_quota_us", -1), (double)read_number(root, dir, "cpu.cfs_period_us", -1));
+    least_quota(ctx, (double)read_number(root, dir, "cpu.cfs_quota_us", -1),
+                (double)read_number(root, dir, "cpu.cfs_period_us", -1));
 }
 
 double ehm_machine_cpu_quota(const char *root) {
-    static const char *const mounts[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpuacct,cpu", NULL};
+    static const char *const mounts[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct",
+                                         "/sys/fs/cgroup/cpuacct,cpu", NULL};
     double least = 0;
     for_groups(root, "cpu", mounts, quota_v2, quota_v1, &least);
     return least;
@@ -127,13 +133,15 @@ static int64_t at_least_0(int64_t v) { return v > 0 ? v : 0; }
 
 static void memory_v2(void *ctx, const char *root, const char *dir) {
     char path[PATH_CAP + 32], stat[16384];
-    int64_t limit = read_number(root, dir, "memory.max", INT64_MAX), high = read_number(root, dir, "memory.high", INT64_MAX);
+    int64_t limit = read_number(root, dir, "memory.max", INT64_MAX),
+            high = read_number(root, dir, "memory.high", INT64_MAX);
     int64_t cache = 0;
     if (high < limit) limit = high; /* beyond it the kernel slows the process until nothing moves */
     if (limit == INT64_MAX) return;
     snprintf(path, sizeof path, "%s/memory.stat", dir);
     if (read_small(stat, sizeof stat, root, path)) /* file pages and such slabs are given back when memory is short */
-        cache = at_least_0(number_after(stat, "inactive_file")) + at_least_0(number_after(stat, "active_file")) +
+        cache = at_least_0(number_after(stat, "inactive_file")) +
+                at_least_0(number_after(stat, "active_file")) +
                 at_least_0(number_after(stat, "slab_reclaimable"));
     note_memory(ctx, limit, read_number(root, dir, "memory.current", 0), cache);
 }
@@ -144,7 +152,8 @@ static void memory_v1(void *ctx, const char *root, const char *dir) {
     if (limit > INT64_MAX / 2) return; /* version 1 writes "none" as a number near 2^63 */
     snprintf(path, sizeof path, "%s/memory.stat", dir);
     if (read_small(stat, sizeof stat, root, path))
-        cache = at_least_0(number_after(stat, "total_inactive_file")) + at_least_0(number_after(stat, "total_active_file"));
+        cache = at_least_0(number_after(stat, "total_inactive_file")) +
+                at_least_0(number_after(stat, "total_active_file"));
     note_memory(ctx, limit, read_number(root, dir, "memory.usage_in_bytes", 0), cache);
 }
 
@@ -155,7 +164,8 @@ static memory_seen look_at_memory(const char *root) {
     if (read_small(info, sizeof info, root, "/proc/meminfo")) {
         int64_t total = number_after(info, "MemTotal:"), free_kb = number_after(info, "MemAvailable:");
         if (total > 0) m.limit = total * 1024;
-        if (free_kb < 0) free_kb = at_least_0(number_after(info, "MemFree:")) + at_least_0(number_after(info, "Cached:"));
+        if (free_kb < 0)
+            free_kb = at_least_0(number_after(info, "MemFree:")) + at_least_0(number_after(info, "Cached:"));
         if (total > 0) m.available = free_kb * 1024;
     }
     for_groups(root, "memory", mounts, memory_v2, memory_v1, &m);

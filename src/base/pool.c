@@ -49,7 +49,9 @@ static void run_chunks(ehm_pool *p, int32_t i_thread) {
     }
 }
 
-static bool job_is_new(uint64_t state, uint64_t seen) { return (state & OPEN_BIT) && state / JOB_ONE != seen; }
+static bool job_is_new(uint64_t state, uint64_t seen) {
+    return (state & OPEN_BIT) && state / JOB_ONE != seen;
+}
 
 /* Spin a little, for passes follow each other closely; then sleep. */
 static uint64_t wait_for_job(ehm_pool *p, uint64_t seen) {
@@ -136,7 +138,8 @@ static int start_worker(ehm_pool *p, int32_t i) {
     p->arg[i] = (worker_arg){p, i};
     /* Signals that ask to stop belong to the program's own thread; those of a broken instruction cannot be put off. */
     sigfillset(&all);
-    sigdelset(&all, SIGSEGV), sigdelset(&all, SIGBUS), sigdelset(&all, SIGFPE), sigdelset(&all, SIGILL), sigdelset(&all, SIGABRT);
+    sigdelset(&all, SIGSEGV), sigdelset(&all, SIGBUS), sigdelset(&all, SIGFPE), sigdelset(&all, SIGILL),
+        sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     int rc = pthread_create(&p->thread[i], NULL, worker, &p->arg[i]);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -165,7 +168,8 @@ ehm_code ehm_pool_open(ehm_pool **out, int32_t n_threads, ehm_err *err) {
         int rc = start_worker(p, i);
         if (rc) {
             ehm_pool_close(p);
-            EHM_FAIL(err, EHM_E_MEMORY, "thread %d of %d could not be started: %s", i + 1, n_threads, strerror(rc));
+            EHM_FAIL(err, EHM_E_MEMORY, "thread %d of %d could not be started: %s", i + 1, n_threads,
+                     strerror(rc));
             EHM_HINT(err, "--threads N asks for fewer");
             return EHM_E_MEMORY;
         }

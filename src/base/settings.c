@@ -7,14 +7,18 @@
 
 const ehm_setting ehm_settings[EHM_SETTINGS_N] = {
 #define ROW(g, k, K) .group = #g, .key = #k, .kind = K, .offset = offsetof(ehm_config, k)
-#define SET_I64(g, k, def, least, most, u, text, from) \
-    {ROW(g, k, EHM_SET_I64), .def_i64 = def, .lo_i64 = least, .hi_i64 = most, .unit = u, .help = text, .source = from},
-#define SET_F64(g, k, def, least, most, u, text, from) \
-    {ROW(g, k, EHM_SET_F64), .def_f64 = def, .lo = least, .hi = most, .unit = u, .help = text, .source = from},
-#define SET_BOOL(g, k, def, text, from) {ROW(g, k, EHM_SET_BOOL), .def_bool = def, .help = text, .source = from},
+#define SET_I64(g, k, def, least, most, u, text, from)                                                       \
+    {ROW(g, k, EHM_SET_I64), .def_i64 = def, .lo_i64 = least, .hi_i64 = most, .unit = u,                     \
+     .help = text,           .source = from},
+#define SET_F64(g, k, def, least, most, u, text, from)                                                       \
+    {ROW(g, k, EHM_SET_F64), .def_f64 = def, .lo = least, .hi = most, .unit = u,                             \
+     .help = text,           .source = from},
+#define SET_BOOL(g, k, def, text, from)                                                                      \
+    {ROW(g, k, EHM_SET_BOOL), .def_bool = def, .help = text, .source = from},
 #define SET_STR(g, k, def, words, holder, text, from) \
     {ROW(g, k, EHM_SET_STR), .def_str = def, .choices = words, .unit = holder, .help = text, .source = from},
-#define SET_LIST(g, k, holder, text, from) {ROW(g, k, EHM_SET_LIST), .unit = holder, .help = text, .source = from},
+#define SET_LIST(g, k, holder, text, from)                                                                   \
+    {ROW(g, k, EHM_SET_LIST), .unit = holder, .help = text, .source = from},
 #include "base/settings.def"
 #undef SET_I64
 #undef SET_F64
@@ -26,10 +30,13 @@ const ehm_setting ehm_settings[EHM_SETTINGS_N] = {
 enum { KEY_MAX = 64 };
 
 static void *field(ehm_config *c, int32_t i) { return (char *)c + ehm_settings[i].offset; }
-static const void *field_of(const ehm_config *c, int32_t i) { return (const char *)c + ehm_settings[i].offset; }
+static const void *field_of(const ehm_config *c, int32_t i) {
+    return (const char *)c + ehm_settings[i].offset;
+}
 
 const char *ehm_origin_name(ehm_origin o) {
-    static const char *const names[] = {"default", "recipe", "preset", "data", "machine", "config file", "flag", "resume"};
+    static const char *const names[] = {"default", "recipe",      "preset", "data",
+                                        "machine", "config file", "flag",   "resume"};
     return (unsigned)o < sizeof names / sizeof *names ? names[o] : "unknown";
 }
 
@@ -102,7 +109,9 @@ static ehm_code wrong(const ehm_setting *s, const char *text, ehm_origin from, e
     case EHM_SET_I64:
         if (s->def_i64 == EHM_AUTO_I64) or_auto = " or auto";
         if (s->hi_i64 == INT64_MAX) snprintf(range, sizeof range, "a whole number from %" PRId64, s->lo_i64);
-        else snprintf(range, sizeof range, "a whole number from %" PRId64 " to %" PRId64, s->lo_i64, s->hi_i64);
+        else
+            snprintf(range, sizeof range, "a whole number from %" PRId64 " to %" PRId64, s->lo_i64,
+                     s->hi_i64);
         break;
     case EHM_SET_F64:
         if (ehm_is_auto_f64(s->def_f64)) or_auto = " or auto";
@@ -116,7 +125,9 @@ static ehm_code wrong(const ehm_setting *s, const char *text, ehm_origin from, e
         EHM_FAIL(err, EHM_E_CONFIG, "%s %.200s: must be one of %s", name, text, s->choices);
     else if ((s->kind == EHM_SET_I64 || s->kind == EHM_SET_F64) && s->unit)
         EHM_FAIL(err, EHM_E_CONFIG, "%s %.200s: must be %s%s (%s)", name, text, range, or_auto, s->unit);
-    else EHM_FAIL(err, EHM_E_CONFIG, "%s %.200s: must be %s%s", name, *text ? text : "(empty)", range, or_auto);
+    else
+        EHM_FAIL(err, EHM_E_CONFIG, "%s %.200s: must be %s%s", name, *text ? text : "(empty)", range,
+                 or_auto);
     return EHM_E_CONFIG;
 }
 
@@ -158,7 +169,9 @@ static bool parse_whole(const char *t, int64_t *out) {
     return true;
 }
 
-static ehm_code no_memory(const ehm_setting *s, ehm_err *err) { return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory to keep its value", s->key); }
+static ehm_code no_memory(const ehm_setting *s, ehm_err *err) {
+    return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory to keep its value", s->key);
+}
 
 static ehm_code append(ehm_strs *list, bool fresh, const char *text, ehm_arena *a) {
     int32_t n = fresh ? 0 : list->n;
@@ -174,7 +187,8 @@ static ehm_code append(ehm_strs *list, bool fresh, const char *text, ehm_arena *
     return EHM_OK;
 }
 
-ehm_code ehm_config_set(ehm_config *c, const char *name, const char *text, ehm_origin from, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_config_set(ehm_config *c, const char *name, const char *text, ehm_origin from, ehm_arena *a,
+                        ehm_err *err) {
     int32_t i = ehm_setting_find(name);
     if (i < 0) return unknown_key(name, from, err);
     const ehm_setting *s = &ehm_settings[i];
@@ -246,10 +260,14 @@ const char *ehm_config_text(const ehm_config *c, int32_t i, ehm_str *buf) {
 /* ---- JSON ---- */
 
 /* These say what one call of the program does; stored, they would make a stored file print itself. */
-static bool is_of_the_call(int32_t i) { return i == EHM_SETI_config || i == EHM_SETI_print_config || i == EHM_SETI_dry_run; }
+static bool is_of_the_call(int32_t i) {
+    return i == EHM_SETI_config || i == EHM_SETI_print_config || i == EHM_SETI_dry_run ||
+           !strcmp(ehm_settings[i].group, "help");
+}
 
 static ehm_code wrong_type(const char *name, const ehm_setting *s, ehm_err *err) {
-    static const char *const want[] = {"a whole number", "a number", "true or false", "a string", "a string or a list of strings"};
+    static const char *const want[] = {"a whole number", "a number", "true or false", "a string",
+                                       "a string or a list of strings"};
     return EHM_FAIL(err, EHM_E_CONFIG, "%s: \"%s\" must be %s", name, s->key, want[s->kind]);
 }
 
@@ -259,7 +277,8 @@ static const char *scalar_text(const ehm_json *v) {
     return v->kind == EHM_JSON_BOOL ? (v->num != 0 ? "true" : "false") : NULL;
 }
 
-static ehm_code set_list(ehm_config *c, int32_t i, const ehm_json *v, const char *name, ehm_origin from, ehm_arena *a, ehm_err *err) {
+static ehm_code set_list(ehm_config *c, int32_t i, const ehm_json *v, const char *name, ehm_origin from,
+                         ehm_arena *a, ehm_err *err) {
     const ehm_setting *s = &ehm_settings[i];
     if (s->kind == EHM_SET_LIST) {
         for (const ehm_json *e = v->first; e; e = e->next) {
@@ -285,18 +304,22 @@ static ehm_code set_list(ehm_config *c, int32_t i, const ehm_json *v, const char
     return rc;
 }
 
-static ehm_code set_from(ehm_config *c, const ehm_json *v, const char *name, ehm_origin from, bool *seen, ehm_arena *a, ehm_err *err) {
+static ehm_code set_from(ehm_config *c, const ehm_json *v, const char *name, ehm_origin from, bool *seen,
+                         ehm_arena *a, ehm_err *err) {
     int32_t i = ehm_setting_find(v->key);
     if (i < 0) return unknown_key(v->key, from, err);
     const ehm_setting *s = &ehm_settings[i];
     if (seen[i]) return EHM_FAIL(err, EHM_E_CONFIG, "%s: \"%s\" is given twice", name, s->key);
     seen[i] = true;
-    if (is_of_the_call(i)) return EHM_FAIL(err, EHM_E_CONFIG, "%s: \"%s\" belongs on the command line, not in a file", name, s->key);
+    if (is_of_the_call(i))
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s: \"%s\" belongs on the command line, not in a file", name,
+                        s->key);
     if (v->kind == EHM_JSON_OBJ && ehm_json_get(v, "value")) v = ehm_json_get(v, "value"); /* as printed with origins */
     if (v->kind == EHM_JSON_NULL) return EHM_OK; /* "none", as printed for a string without value */
     if (v->kind == EHM_JSON_ARR) return set_list(c, i, v, name, from, a, err);
     bool fits = v->kind == EHM_JSON_STR || (v->kind == EHM_JSON_BOOL && s->kind == EHM_SET_BOOL) ||
-                (v->kind == EHM_JSON_NUM && (s->kind == EHM_SET_I64 || s->kind == EHM_SET_F64 || (s->kind == EHM_SET_STR && !s->choices)));
+                (v->kind == EHM_JSON_NUM && (s->kind == EHM_SET_I64 || s->kind == EHM_SET_F64 ||
+                                             (s->kind == EHM_SET_STR && !s->choices)));
     return fits ? ehm_config_set(c, s->key, scalar_text(v), from, a, err) : wrong_type(name, s, err);
 }
 
@@ -306,7 +329,8 @@ static bool is_group(const char *name) {
     return false;
 }
 
-ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *name, ehm_origin from, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *name, ehm_origin from,
+                              ehm_arena *a, ehm_err *err) {
     bool seen[EHM_SETTINGS_N] = {0};
     ehm_code rc = EHM_OK;
     bool fits = obj && obj->kind == EHM_JSON_OBJ;
@@ -317,7 +341,9 @@ ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *na
             for (const ehm_json *e = v->first; e && !rc; e = e->next) {
                 int32_t i = ehm_setting_find(e->key);
                 if (i >= 0 && strcmp(ehm_settings[i].group, v->key))
-                    rc = EHM_FAIL(err, EHM_E_CONFIG, "%s: \"%s\" stands in the group \"%s\" but belongs to \"%s\"", name, e->key, v->key, ehm_settings[i].group);
+                    rc = EHM_FAIL(err, EHM_E_CONFIG,
+                                  "%s: \"%s\" stands in the group \"%s\" but belongs to \"%s\"", name, e->key,
+                                  v->key, ehm_settings[i].group);
                 else rc = set_from(c, e, name, from, seen, a, err);
             }
         } else rc = set_from(c, v, name, from, seen, a, err);
@@ -358,16 +384,19 @@ void ehm_config_write(const ehm_config *c, const char *groups, bool with_origin,
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
         if (is_of_the_call(i) || !ehm_in_groups(groups, ehm_settings[i].group)) continue;
         ehm_json_key(w, ehm_settings[i].key);
-        if (!with_origin) {
-            write_value(c, i, w);
-            continue;
+        int32_t indent = w->indent;
+        w->indent = 0; /* a setting is a line, also in an indented file */
+        if (with_origin) {
+            ehm_json_obj(w);
+            ehm_json_key(w, "value");
         }
-        ehm_json_obj(w);
-        ehm_json_key(w, "value");
         write_value(c, i, w);
-        ehm_json_key(w, "origin");
-        ehm_json_str(w, ehm_origin_name((ehm_origin)c->origin[i]));
-        ehm_json_end(w);
+        if (with_origin) {
+            ehm_json_key(w, "origin");
+            ehm_json_str(w, ehm_origin_name((ehm_origin)c->origin[i]));
+            ehm_json_end(w);
+        }
+        w->indent = indent;
     }
 }
 

@@ -10,7 +10,8 @@
 
 static bool reserve(ehm_str *b, size_t extra) {
     size_t need, cap;
-    if (b->failed || !ehm_add_size(&need, b->len, extra) || !ehm_add_size(&need, need, 1)) return b->failed = true, false;
+    if (b->failed || !ehm_add_size(&need, b->len, extra) || !ehm_add_size(&need, need, 1))
+        return b->failed = true, false;
     if (need <= b->cap) return true;
     if (!ehm_mul_size(&cap, b->cap, 2)) cap = need;
     if (cap < need) cap = need;
@@ -89,7 +90,8 @@ static int distance(const char *a, int n, const char *b, int m) {
             int d = one[j - 1] + (a[i - 1] != b[j - 1]);
             if (one[j] + 1 < d) d = one[j] + 1;
             if (cur[j - 1] + 1 < d) d = cur[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < d) d = two[j - 2] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < d)
+                d = two[j - 2] + 1;
             cur[j] = d;
         }
         int *t = two;

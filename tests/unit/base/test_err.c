@@ -10,7 +10,8 @@ TEST(err, first_wins_and_text) {
     EHM_HINT(&e, "try this");
     EHM_HINT(&e, "not this");
     CHECK_INT(e.code, EHM_E_FORMAT);
-    CHECK_STR(ehm_err_text(&e, t), "ehm: x.jpg: ends early (3 of 9)\n  while: step 7; run r\n  hint:  try this\n");
+    CHECK_STR(ehm_err_text(&e, t),
+              "ehm: x.jpg: ends early (3 of 9)\n  while: step 7; run r\n  hint:  try this\n");
     ehm_err_clear(&e);
     CHECK_INT(e.code, EHM_OK);
     EHM_FAIL(&e, EHM_E_MEMORY, "m");

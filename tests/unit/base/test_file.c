@@ -37,7 +37,8 @@ TEST(file, files_without_a_size_are_read) {
 TEST(file, errors_name_the_file) {
     ehm_bytes b;
     char *dir = in_tmp("d"), *file = in_tmp("f");
-    CHECK_FAILS(ehm_file_read(&b, in_tmp("none"), &a, &err), &err, EHM_E_IO, "none: cannot open: No such file");
+    CHECK_FAILS(ehm_file_read(&b, in_tmp("none"), &a, &err), &err, EHM_E_IO,
+                "none: cannot open: No such file");
     REQUIRE_OK((ehm_err_clear(&err), ehm_dir_make(dir, &err)), &err);
     CHECK_FAILS(ehm_file_read(&b, dir, &a, &err), &err, EHM_E_IO, "is a folder");
     CHECK_FAILS(ehm_file_write(dir, "x", 1, &err), &err, EHM_E_IO, "is a folder");

@@ -26,7 +26,8 @@ TEST(hash, sha256_any_cut) {
         ehm_sha256 s;
         uint8_t d[32];
         ehm_sha256_init(&s);
-        for (size_t at = 0; at < 300; at += step) ehm_sha256_add(&s, data + at, at + step > 300 ? 300 - at : step);
+        for (size_t at = 0; at < 300; at += step)
+            ehm_sha256_add(&s, data + at, at + step > 300 ? 300 - at : step);
         ehm_sha256_end(&s, d);
         ehm_sha256_hex(d, parts);
         REQUIRE(!strcmp(whole, parts));

@@ -24,10 +24,13 @@ TEST(json, writes_one_line_and_indented) {
         ehm_json_key(&w, "e");
         ehm_json_str(&w, NULL);
         ehm_json_end(&w);
-        CHECK_STR(ehm_str_c(&s), indent ? "{\n  \"a\": [\n    -3,\n    true,\n    null\n  ],\n  \"b\": {},\n  \"c\\n\": \"\\u0001 \\\"q\\\" \\\\ \xc3\xa9 "
-                                          "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\n  \"d\": [1],\n  \"e\": null\n}"
-                                        : "{\"a\": [-3, true, null], \"b\": {}, \"c\\n\": \"\\u0001 \\\"q\\\" \\\\ \xc3\xa9 "
-                                          "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\", \"d\": [1], \"e\": null}");
+        CHECK_STR(
+            ehm_str_c(&s),
+            indent ? "{\n  \"a\": [\n    -3,\n    true,\n    null\n  ],\n  \"b\": {},\n  \"c\\n\": \"\\u0001 "
+                     "\\\"q\\\" \\\\ \xc3\xa9 "
+                     "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\n  \"d\": [1],\n  \"e\": null\n}"
+                   : "{\"a\": [-3, true, null], \"b\": {}, \"c\\n\": \"\\u0001 \\\"q\\\" \\\\ \xc3\xa9 "
+                     "\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\", \"d\": [1], \"e\": null}");
         ehm_str_free(&s);
     }
 }
@@ -85,14 +88,20 @@ TEST(json, a_comma_locale_changes_nothing) {
     ehm_str_free(&s);
 }
 
-static ehm_code parse(ehm_json **out, const char *t, ehm_arena *a, ehm_err *err) { return ehm_json_parse(out, t, strlen(t), "x.json", a, err); }
+static ehm_code parse(ehm_json **out, const char *t, ehm_arena *a, ehm_err *err) {
+    return ehm_json_parse(out, t, strlen(t), "x.json", a, err);
+}
 
 TEST(json, reads) {
     ehm_arena a = {0};
     ehm_err err = {0};
     ehm_json *j;
-    REQUIRE_OK(parse(&j, "\xef\xbb\xbf {\"a\" : [1, -2.5e1, 9223372036854775807, 9223372036854775808],\n \"s\":\"\\u00e9\\ud83d\\ude00\\n\\/\","
-                         "\"t\":true,\"n\":null,\"o\":{}, \"e\":[]} ", &a, &err), &err);
+    REQUIRE_OK(parse(&j,
+                     "\xef\xbb\xbf {\"a\" : [1, -2.5e1, 9223372036854775807, 9223372036854775808],\n "
+                     "\"s\":\"\\u00e9\\ud83d\\ude00\\n\\/\","
+                     "\"t\":true,\"n\":null,\"o\":{}, \"e\":[]} ",
+                     &a, &err),
+               &err);
     CHECK_INT(j->n, 6);
     const ehm_json *v = ehm_json_get(j, "a")->first;
     CHECK(v->is_int && v->i64 == 1 && v->num == 1);
@@ -106,7 +115,8 @@ TEST(json, reads) {
     CHECK(ehm_json_get(j, "t")->kind == EHM_JSON_BOOL && ehm_json_get(j, "t")->num == 1);
     CHECK(ehm_json_get(j, "n")->kind == EHM_JSON_NULL);
     CHECK(ehm_json_get(j, "o")->kind == EHM_JSON_OBJ && ehm_json_get(j, "e")->kind == EHM_JSON_ARR);
-    CHECK(ehm_json_get(j, "zz") == NULL && ehm_json_get(NULL, "a") == NULL && ehm_json_get(ehm_json_get(j, "a"), "a") == NULL);
+    CHECK(ehm_json_get(j, "zz") == NULL && ehm_json_get(NULL, "a") == NULL &&
+          ehm_json_get(ehm_json_get(j, "a"), "a") == NULL);
     CHECK_INT(ehm_json_i64_or(j, "zz", 5), 5);
     CHECK_INT(ehm_json_i64_or(j, "s", 5), 5);
     CHECK(ehm_json_num_or(j, "zz", 2.5) == 2.5);
@@ -116,16 +126,46 @@ TEST(json, reads) {
 }
 
 TEST(json, refuses_what_is_not_json) {
-    static const struct { const char *text, *part; } bad[] = {
-        {"", "value is expected"}, {"  ", "value is expected"}, {"{", "key in quotes"}, {"[1,]", "value is expected"}, {"[1 2]", "',' or ']'"},
-        {"{\"a\":1,}", "key in quotes"}, {"{\"a\" 1}", "':' is expected after the key \"a\""}, {"{\"a\":1 \"b\":2}", "',' or '}'"},
-        {"{a:1}", "key in quotes"}, {"[01]", "no JSON number"}, {"[1.]", "no JSON number"}, {"[.5]", "value is expected"}, {"[+1]", "value is expected"},
-        {"[1e]", "no JSON number"}, {"[-]", "no JSON number"}, {"[1e999]", "out of range"}, {"nul", "value is expected"}, {"[NaN]", "value is expected"},
-        {"\"abc", "no end"}, {"\"a\nb\"", "control character"}, {"\"\\x\"", "unknown escape"}, {"\"\\u12\"", "four hexadecimal"},
-        {"\"\\u0000\"", "\\u0000"}, {"\"\\ud800\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"}, {"\"\\udc00\"", "surrogate"},
-        {"\"\xff\"", "not UTF-8"}, {"\"\xc0\x80\"", "not UTF-8"}, {"\"\xed\xa0\x80\"", "not UTF-8"}, {"\"\xf4\x90\x80\x80\"", "not UTF-8"},
-        {"\"\xc3\"", "not UTF-8"}, {"\"\\", "ends inside"}, {"1 2", "text after the end"}, {"{} x", "text after the end"},
-        {"{\"k\":1,\"b\":2,\"k\":3}", "the key \"k\" twice"}, {"[1", "no end"}, {"{\"a\":[1,2}", "',' or ']'"}, {"'a'", "value is expected"},
+    static const struct { const char *text, *part;
+    } bad[] = {
+        {"", "value is expected"},
+        {"  ", "value is expected"},
+        {"{", "key in quotes"},
+        {"[1,]", "value is expected"},
+        {"[1 2]", "',' or ']'"},
+        {"{\"a\":1,}", "key in quotes"},
+        {"{\"a\" 1}", "':' is expected after the key \"a\""},
+        {"{\"a\":1 \"b\":2}", "',' or '}'"},
+        {"{a:1}", "key in quotes"},
+        {"[01]", "no JSON number"},
+        {"[1.]", "no JSON number"},
+        {"[.5]", "value is expected"},
+        {"[+1]", "value is expected"},
+        {"[1e]", "no JSON number"},
+        {"[-]", "no JSON number"},
+        {"[1e999]", "out of range"},
+        {"nul", "value is expected"},
+        {"[NaN]", "value is expected"},
+        {"\"abc", "no end"},
+        {"\"a\nb\"", "control character"},
+        {"\"\\x\"", "unknown escape"},
+        {"\"\\u12\"", "four hexadecimal"},
+        {"\"\\u0000\"", "\\u0000"},
+        {"\"\\ud800\"", "surrogate"},
+        {"\"\\ud800\\u0041\"", "surrogate"},
+        {"\"\\udc00\"", "surrogate"},
+        {"\"\xff\"", "not UTF-8"},
+        {"\"\xc0\x80\"", "not UTF-8"},
+        {"\"\xed\xa0\x80\"", "not UTF-8"},
+        {"\"\xf4\x90\x80\x80\"", "not UTF-8"},
+        {"\"\xc3\"", "not UTF-8"},
+        {"\"\\", "ends inside"},
+        {"1 2", "text after the end"},
+        {"{} x", "text after the end"},
+        {"{\"k\":1,\"b\":2,\"k\":3}", "the key \"k\" twice"},
+        {"[1", "no end"},
+        {"{\"a\":[1,2}", "',' or ']'"},
+        {"'a'", "value is expected"},
     };
     ehm_arena a = {0};
     ehm_err err = {0};
@@ -158,7 +198,8 @@ TEST(json, depth_has_a_limit) {
 }
 
 TEST(json, every_cut_and_change_of_a_text_is_survived) {
-    static const char text[] = "{\"a\": [1, 2.5e-3, true, null, \"x\\u00e9\\ud83d\\ude00\xc3\xa9\"], \"b\": {\"c\": -0.0, \"d\": []}}";
+    static const char text[] = "{\"a\": [1, 2.5e-3, true, null, \"x\\u00e9\\ud83d\\ude00\xc3\xa9\"], \"b\": "
+                               "{\"c\": -0.0, \"d\": []}}";
     size_t n = sizeof text - 1;
     ehm_arena a = {0};
     ehm_json *j;

@@ -12,7 +12,8 @@ typedef struct { double out[N / 64 + 1]; atomic_int touched[N]; int32_t n_thread
 static void add_up(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     work *w = ctx;
     double s = 0;
-    if (i_thread < 0 || i_thread >= w->n_threads || end - begin > 64 || end <= begin || begin % 64) atomic_fetch_add(&w->bad, 1);
+    if (i_thread < 0 || i_thread >= w->n_threads || end - begin > 64 || end <= begin || begin % 64)
+        atomic_fetch_add(&w->bad, 1);
     for (int64_t i = begin; i < end; i++) s += 1.0 / (double)(i + 1), atomic_fetch_add(&w->touched[i], 1);
     w->out[begin / 64] = s;
 }
@@ -129,7 +130,8 @@ TEST(machine, control_groups_version_2) {
     put("/sys/fs/cgroup/user/job/cpu.max", "max 100000\n");
     put("/sys/fs/cgroup/user/memory.max", "4000000000\n"); /* the parent's limit holds for the child */
     put("/sys/fs/cgroup/user/memory.current", "3000000000\n");
-    put("/sys/fs/cgroup/user/memory.stat", "anon 5\ninactive_file 400000000\nactive_file 100000000\nslab_reclaimable 0\n");
+    put("/sys/fs/cgroup/user/memory.stat",
+        "anon 5\ninactive_file 400000000\nactive_file 100000000\nslab_reclaimable 0\n");
     put("/sys/fs/cgroup/user/cpu.max", "150000 100000\n");
     CHECK_INT(ehm_machine_memory_limit(root), 4000000000ll);
     CHECK_INT(ehm_machine_memory_available(root), 1500000000ll);

@@ -9,9 +9,12 @@ static void check_philox(const uint32_t ctr[4], const uint32_t key[2], const uin
 
 /* Random123 1.14, examples/kat_vectors, the three lines "philox4x32 10". */
 TEST(rng, philox_known_answers) {
-    check_philox((uint32_t[4]){0, 0, 0, 0}, (uint32_t[2]){0, 0}, (uint32_t[4]){0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-    check_philox((uint32_t[4]){~0u, ~0u, ~0u, ~0u}, (uint32_t[2]){~0u, ~0u}, (uint32_t[4]){0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-    check_philox((uint32_t[4]){0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, (uint32_t[2]){0xa4093822, 0x299f31d0},
+    check_philox((uint32_t[4]){0, 0, 0, 0}, (uint32_t[2]){0, 0},
+                 (uint32_t[4]){0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+    check_philox((uint32_t[4]){~0u, ~0u, ~0u, ~0u}, (uint32_t[2]){~0u, ~0u},
+                 (uint32_t[4]){0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+    check_philox((uint32_t[4]){0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+                 (uint32_t[2]){0xa4093822, 0x299f31d0},
                  (uint32_t[4]){0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
@@ -19,7 +22,8 @@ TEST(rng, layout_is_as_documented) {
     ehm_rng r = ehm_rng_of(0x1122334455667788u, EHM_RNG_mask, 9, 0xaabbccdd00112233u);
     for (uint32_t block = 0; block < 3; block++) {
         uint32_t out[4];
-        ehm_philox4x32(out, (uint32_t[4]){block, 0x00112233, 9, 0xaabbccdd}, (uint32_t[2]){0x55667788, 0x11223344u ^ 4u * 0x9E3779B9u});
+        ehm_philox4x32(out, (uint32_t[4]){block, 0x00112233, 9, 0xaabbccdd},
+                       (uint32_t[2]){0x55667788, 0x11223344u ^ 4u * 0x9E3779B9u});
         for (int i = 0; i < 4; i++) CHECK_INT(ehm_rng_u32(&r), out[i]);
     }
 }
@@ -27,7 +31,8 @@ TEST(rng, layout_is_as_documented) {
 TEST(rng, a_copy_goes_on_alike_and_purposes_differ) {
     ehm_rng a = ehm_rng_of(1, EHM_RNG_test, 2, 3);
     ehm_rng_u32(&a);
-    ehm_rng b = a, c = ehm_rng_of(1, EHM_RNG_mask, 2, 3), d = ehm_rng_of(1, EHM_RNG_test, 3, 3), e = ehm_rng_of(1, EHM_RNG_test, 2, 4);
+    ehm_rng b = a, c = ehm_rng_of(1, EHM_RNG_mask, 2, 3), d = ehm_rng_of(1, EHM_RNG_test, 3, 3),
+            e = ehm_rng_of(1, EHM_RNG_test, 2, 4);
     uint64_t v = ehm_rng_u64(&a);
     CHECK(v == ehm_rng_u64(&b));
     CHECK(v != ehm_rng_u64(&c) && v != ehm_rng_u64(&d) && v != ehm_rng_u64(&e));

@@ -11,7 +11,9 @@ static void fresh(void) {
     ehm_err_clear(&err);
     ehm_config_init(&c);
 }
-static ehm_code flag(const char *key, const char *text) { return ehm_config_set(&c, key, text, EHM_FROM_FLAG, &a, &err); }
+static ehm_code flag(const char *key, const char *text) {
+    return ehm_config_set(&c, key, text, EHM_FROM_FLAG, &a, &err);
+}
 static ehm_code file(const char *json) {
     ehm_json *j;
     ehm_code rc = ehm_json_parse(&j, json, strlen(json), "my.json", &a, &err);
@@ -30,7 +32,8 @@ TEST(settings, table_is_sound) {
         /* The default as text is a permitted value. */
         const char *t = ehm_config_text(&c, i, &s);
         if (*t && ehm_config_set(&c, e->key, t, EHM_FROM_FLAG, &a, &err))
-            ehm_test_fail(__FILE__, __LINE__, "default of %s is refused: %s", e->key, err.what), ehm_err_clear(&err);
+            ehm_test_fail(__FILE__, __LINE__, "default of %s is refused: %s", e->key, err.what),
+                ehm_err_clear(&err);
     }
     ehm_str_free(&s);
     ehm_arena_free(&a);
@@ -38,7 +41,8 @@ TEST(settings, table_is_sound) {
 
 TEST(settings, sets_every_kind) {
     fresh();
-    CHECK(c.mask_ratio == 0.75 && EHM_IS_AUTO(c.threads) && c.norm_pix_loss && c.data.n == 0 && c.out == NULL);
+    CHECK(c.mask_ratio == 0.75 && EHM_IS_AUTO(c.threads) && c.norm_pix_loss && c.data.n == 0 &&
+          c.out == NULL);
     CHECK_OK(flag("mask-ratio", "0.8"), &err);
     CHECK_OK(flag("batch_size", "64"), &err);
     CHECK_OK(flag("steps", "1e5"), &err);
@@ -50,7 +54,8 @@ TEST(settings, sets_every_kind) {
         snprintf(t, sizeof t, "d%d", i);
         CHECK_OK(flag("data", t), &err);
     }
-    CHECK(c.mask_ratio == 0.8 && c.batch_size == 64 && c.steps == 100000 && !c.norm_pix_loss && ehm_is_auto_f64(c.lr));
+    CHECK(c.mask_ratio == 0.8 && c.batch_size == 64 && c.steps == 100000 && !c.norm_pix_loss &&
+          ehm_is_auto_f64(c.lr));
     CHECK_STR(c.out, "r");
     CHECK_INT(c.data.n, 21);
     CHECK_STR(c.data.v[0], "d0");
@@ -62,15 +67,18 @@ TEST(settings, sets_every_kind) {
 
 TEST(settings, errors_name_key_value_and_range) {
     fresh();
-    CHECK_FAILS(flag("mask_ratio", "1.5"), &err, EHM_E_CONFIG, "--mask-ratio 1.5: must be a number from 0 to 1 (share)");
+    CHECK_FAILS(flag("mask_ratio", "1.5"), &err, EHM_E_CONFIG,
+                "--mask-ratio 1.5: must be a number from 0 to 1 (share)");
     CHECK_FAILS(flag("mask_ratio", "nan"), &err, EHM_E_CONFIG, "--mask-ratio nan");
     CHECK_FAILS(flag("mask_ratio", "auto"), &err, EHM_E_CONFIG, "--mask-ratio auto");
-    CHECK_FAILS(flag("depth", "0"), &err, EHM_E_CONFIG, "--depth 0: must be a whole number from 1 to 128 or auto (blocks)");
+    CHECK_FAILS(flag("depth", "0"), &err, EHM_E_CONFIG,
+                "--depth 0: must be a whole number from 1 to 128 or auto (blocks)");
     CHECK_FAILS(flag("depth", "2.5"), &err, EHM_E_CONFIG, "--depth 2.5: must be a whole number");
     CHECK_FAILS(flag("seed", "-1"), &err, EHM_E_CONFIG, "--seed -1: must be a whole number from 0");
     CHECK_FAILS(flag("seed", "99999999999999999999"), &err, EHM_E_CONFIG, "--seed 99999999999999999999");
     CHECK_FAILS(flag("json", "maybe"), &err, EHM_E_CONFIG, "--json maybe: must be true or false");
-    CHECK_FAILS(flag("preset", "tinny"), &err, EHM_E_CONFIG, "--preset tinny: must be one of auto|pico|tiny|");
+    CHECK_FAILS(flag("preset", "tinny"), &err, EHM_E_CONFIG,
+                "--preset tinny: must be one of auto|pico|tiny|");
     CHECK_HAS(err.hint, "did you mean tiny?");
     CHECK_FAILS(flag("out", ""), &err, EHM_E_CONFIG, "--out (empty): must be a PATH");
     CHECK_FAILS(flag("mask_rato", "1"), &err, EHM_E_CONFIG, "--mask-rato: there is no such setting");
@@ -87,14 +95,18 @@ TEST(settings, a_weaker_origin_never_wins) {
     CHECK_OK(flag("blr", "0.5"), &err);
     CHECK_OK(flag("data", "flagged"), &err);
     CHECK_OK(flag("threads", "auto"), &err);
-    CHECK_OK(file("{\"depth\": 9, \"blr\": 1, \"data\": [\"a\", \"b\"], \"beta1\": 0.5, \"test\": [\"t\", \"u\"]}"), &err);
+    CHECK_OK(
+        file(
+            "{\"depth\": 9, \"blr\": 1, \"data\": [\"a\", \"b\"], \"beta1\": 0.5, \"test\": [\"t\", \"u\"]}"),
+        &err);
     ehm_config_put_i64(&c, EHM_SETI_depth, 7, EHM_FROM_PRESET);
     ehm_config_put_f64(&c, EHM_SETI_beta1, 0.25, EHM_FROM_RECIPE);
     ehm_config_put_f64(&c, EHM_SETI_lr, 0.25, EHM_FROM_RECIPE);
     ehm_config_put_i64(&c, EHM_SETI_threads, 2, EHM_FROM_MACHINE);
     ehm_config_put_str(&c, EHM_SETI_preset, "tiny", EHM_FROM_DATA);
     ehm_config_put_i64(&c, EHM_SETI_norm_pix_loss, 0, EHM_FROM_RECIPE);
-    CHECK(c.depth == 3 && c.blr == 0.5 && c.beta1 == 0.5 && c.lr == 0.25 && c.threads == 2 && !c.norm_pix_loss);
+    CHECK(c.depth == 3 && c.blr == 0.5 && c.beta1 == 0.5 && c.lr == 0.25 && c.threads == 2 &&
+          !c.norm_pix_loss);
     CHECK_STR(c.preset, "tiny");
     CHECK_INT(c.data.n, 1);
     CHECK_STR(c.data.v[0], "flagged");
@@ -109,8 +121,11 @@ TEST(settings, a_weaker_origin_never_wins) {
 
 TEST(settings, file_forms) {
     fresh();
-    CHECK_OK(file("{\"model\": {\"depth\": 4, \"mlp-ratio\": 2}, \"img_size\": 64, \"mean\": [0.5, 0.25, 0.125], \"data\": \"one\","
-                  "\"blr\": {\"value\": 0.5, \"origin\": \"flag\"}, \"out\": null, \"json\": true, \"k\": [1, 5], \"lr\": \"auto\"}"), &err);
+    CHECK_OK(file("{\"model\": {\"depth\": 4, \"mlp-ratio\": 2}, \"img_size\": 64, \"mean\": [0.5, 0.25, "
+                  "0.125], \"data\": \"one\","
+                  "\"blr\": {\"value\": 0.5, \"origin\": \"flag\"}, \"out\": null, \"json\": true, \"k\": "
+                  "[1, 5], \"lr\": \"auto\"}"),
+             &err);
     CHECK(c.depth == 4 && c.mlp_ratio == 2 && c.blr == 0.5 && c.json && c.data.n == 1 && !c.out);
     CHECK_STR(c.img_size, "64");
     CHECK_STR(c.mean, "0.5,0.25,0.125");
@@ -121,14 +136,24 @@ TEST(settings, file_forms) {
 }
 
 TEST(settings, file_errors) {
-    static const struct { const char *json, *part; } bad[] = {
-        {"[]", "must hold one JSON object"}, {"3", "must hold one JSON object"}, {"{\"dept\": 1}", "dept: there is no such setting"},
-        {"{\"depth\": 3, \"model\": {\"depth\": 4}}", "\"depth\" is given twice"}, {"{\"mask_ratio\": 0.1, \"mask-ratio\": 0.2}", "\"mask_ratio\" is given twice"},
-        {"{\"depth\": 1.5}", "depth 1.5: must be a whole number"}, {"{\"depth\": true}", "\"depth\" must be a whole number"},
-        {"{\"json\": 1}", "\"json\" must be true or false"}, {"{\"preset\": 3}", "\"preset\" must be a string"}, {"{\"depth\": [1]}", "\"depth\" must be"},
-        {"{\"data\": [1]}", "\"data\" must be a string or a list"}, {"{\"train\": {\"depth\": 4}}", "stands in the group \"train\" but belongs to \"model\""},
-        {"{\"depth\": {\"x\": 4}}", "\"depth\" must be a whole number"}, {"{\"print_config\": true}", "belongs on the command line"},
-        {"{\"mean\": [[1]]}", "\"mean\" must be"}, {"{\"data\": [\"\"]}", "data (empty)"},
+    static const struct { const char *json, *part;
+    } bad[] = {
+        {"[]", "must hold one JSON object"},
+        {"3", "must hold one JSON object"},
+        {"{\"dept\": 1}", "dept: there is no such setting"},
+        {"{\"depth\": 3, \"model\": {\"depth\": 4}}", "\"depth\" is given twice"},
+        {"{\"mask_ratio\": 0.1, \"mask-ratio\": 0.2}", "\"mask_ratio\" is given twice"},
+        {"{\"depth\": 1.5}", "depth 1.5: must be a whole number"},
+        {"{\"depth\": true}", "\"depth\" must be a whole number"},
+        {"{\"json\": 1}", "\"json\" must be true or false"},
+        {"{\"preset\": 3}", "\"preset\" must be a string"},
+        {"{\"depth\": [1]}", "\"depth\" must be"},
+        {"{\"data\": [1]}", "\"data\" must be a string or a list"},
+        {"{\"train\": {\"depth\": 4}}", "stands in the group \"train\" but belongs to \"model\""},
+        {"{\"depth\": {\"x\": 4}}", "\"depth\" must be a whole number"},
+        {"{\"print_config\": true}", "belongs on the command line"},
+        {"{\"mean\": [[1]]}", "\"mean\" must be"},
+        {"{\"data\": [\"\"]}", "data (empty)"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fresh();
@@ -160,7 +185,8 @@ TEST(settings, printed_settings_read_back_equal) {
         ehm_config_init(&c);
         REQUIRE_OK(ehm_json_parse(&j, one.s, one.len, "printed", &a, &err), &err);
         REQUIRE_OK(ehm_config_from_json(&c, j, "printed", EHM_FROM_FLAG, &a, &err), &err);
-        CHECK(c.max_pixels == 123456789012345678 && c.data.n == 2 && c.blr == 0.1 && c.resume && !c.print_config);
+        CHECK(c.max_pixels == 123456789012345678 && c.data.n == 2 && c.blr == 0.1 && c.resume &&
+              !c.print_config);
         memset(c.origin, 0, sizeof c.origin); /* a file does not carry origins over */
         ehm_json_obj(&w2);
         ehm_config_write(&c, NULL, false, &w2);
@@ -173,7 +199,8 @@ TEST(settings, printed_settings_read_back_equal) {
 }
 
 TEST(settings, groups) {
-    CHECK(ehm_in_groups("common,data", "data") && ehm_in_groups("common, data", "data") && ehm_in_groups(NULL, "x"));
+    CHECK(ehm_in_groups("common,data", "data") && ehm_in_groups("common, data", "data") &&
+          ehm_in_groups(NULL, "x"));
     CHECK(!ehm_in_groups("common,dataset", "data") && !ehm_in_groups("", "data"));
     ehm_str s = {0};
     ehm_json_w w = {.out = &s};
@@ -181,7 +208,8 @@ TEST(settings, groups) {
     ehm_json_obj(&w);
     ehm_config_write(&c, "mask", true, &w);
     ehm_json_end(&w);
-    CHECK_STR(s.s, "{\"mask\": {\"value\": \"random\", \"origin\": \"default\"}, \"mask_ratio\": {\"value\": 0.75, \"origin\": \"default\"}}");
+    CHECK_STR(s.s, "{\"mask\": {\"value\": \"random\", \"origin\": \"default\"}, \"mask_ratio\": {\"value\": "
+                   "0.75, \"origin\": \"default\"}}");
     ehm_str_free(&s);
 }
 

@@ -39,7 +39,8 @@ TEST(str, whole_numbers) {
     int64_t v = 0;
     CHECK(ehm_parse_i64("-9223372036854775808", &v) && v == INT64_MIN);
     CHECK(ehm_parse_i64("+7", &v) && v == 7);
-    static const char *const bad[] = {"", "-", " 1", "1 ", "1.0", "0x10", "9223372036854775808", "1e3", "--1"};
+    static const char *const bad[] = {"",    "-",  " 1", "1 ", "1.0", "0x10", "9223372036854775808",
+                                      "1e3", "--1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (ehm_parse_i64(bad[i], &v)) ehm_test_fail(__FILE__, __LINE__, "\"%s\" was taken", bad[i]);
 }
@@ -49,7 +50,8 @@ TEST(str, decimal_numbers) {
     CHECK(ehm_parse_f64("1.5e-4", &d) && d == 1.5e-4);
     CHECK(ehm_parse_f64("-.5", &d) && d == -0.5);
     CHECK(ehm_parse_f64("5.", &d) && d == 5);
-    static const char *const bad[] = {"", "nan", "inf", "-inf", "0x1p3", " 1", "1 ", "1e400", "1,5", ".", "1e", "--1"};
+    static const char *const bad[] = {"",   "nan",   "inf", "-inf", "0x1p3", " 1",
+                                      "1 ", "1e400", "1,5", ".",    "1e",    "--1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (ehm_parse_f64(bad[i], &d)) ehm_test_fail(__FILE__, __LINE__, "\"%s\" was taken", bad[i]);
 }
@@ -63,7 +65,8 @@ TEST(str, sizes) {
     CHECK(ehm_parse_bytes("0", &v) && v == 0);
     CHECK(ehm_parse_bytes("12 kb", &v) && v == 12288);
     CHECK(ehm_parse_bytes("100B", &v) && v == 100);
-    CHECK(!ehm_parse_bytes("-1", &v) && !ehm_parse_bytes("M", &v) && !ehm_parse_bytes("1Q", &v) && !ehm_parse_bytes("1e30", &v));
+    CHECK(!ehm_parse_bytes("-1", &v) && !ehm_parse_bytes("M", &v) && !ehm_parse_bytes("1Q", &v) &&
+          !ehm_parse_bytes("1e30", &v));
     CHECK(!ehm_parse_bytes("4Gx", &v) && !ehm_parse_bytes("", &v) && !ehm_parse_bytes("99999999P", &v));
 }
 
