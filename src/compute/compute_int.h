@@ -1,0 +1,23 @@
+/* What device.c and ops.c share: the inside of a device. Nobody else includes this. */
+#ifndef EHM_COMPUTE_COMPUTE_INT_H
+#define EHM_COMPUTE_COMPUTE_INT_H
+#include "compute/backend.h"
+
+struct ehm_dev {
+    const ehm_backend *be;
+    void *self;         /* the back end's own state */
+    ehm_err err;        /* the first failure; sticks until ehm_dev_reset_error */
+    const char *label;  /* borrowed; NULL: none */
+    bool watch_finite;
+    double flops;
+    uint8_t *marks;     /* rows seen, for the check that each is named once; grows */
+    int64_t n_marks;
+};
+
+/* Is every element of v there: a buffer of this device, positive dims, inside the buffer. why has at least 96 bytes. */
+bool ehm_view_fits(const ehm_dev *d, ehm_view v, char *why, size_t n_why);
+/* "[2,3,4] f32" into text. */
+char *ehm_view_text(ehm_view v, char *text, size_t n_text);
+/* Before an op's first word of error: "matmul (blocks.3.attn)", label left out when there is none. */
+char *ehm_dev_place(const ehm_dev *d, const char *op, char *text, size_t n_text);
+#endif

@@ -1,0 +1,550 @@
+/* Each op: note the arguments, judge types, shapes and overlap, call the back end, look at what came out.
+ *
+ * A check function names every view (arg), has them judged together (judge), then compares dims (same). A refusal quotes all views,
+ * so that the message alone shows which call was wrong. The args are a copy: judge brings views to the documented rank in it. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "compute/compute_int.h"
+
+enum { REAL = 1, BF16 = 2, ACT = REAL | BF16, I32 = 4, U8 = 8, F32 = 16, ANY_FLOAT = 32 }; /* types; REAL is the device's */
+enum { FLAT = 5, ROWS = 6 };                                               /* shapes, besides the exact ranks 1 to 4 */
+enum { WRITTEN = 1, OPTIONAL = 2, ALIAS = 4, FIRST = 8 }; /* ALIAS: may be the first arg itself; FIRST: only element 0 counts */
+enum { ARGS_MAX = 10 };
+
+typedef struct {
+    const char *name;
+    ehm_view *view, given;
+    int32_t shape, types, how;
+} op_arg;
+
+typedef struct {
+    ehm_dev *d;
+    const char *op;
+    op_arg arg[ARGS_MAX];
+    int32_t n;
+    double flops;
+} check;
+
+static void arg(check *c, const char *name, ehm_view *v, int32_t shape, int32_t types, int32_t how) {
+    EHM_ASSERT(c->n < ARGS_MAX);
+    c->arg[c->n++] = (op_arg){name, v, *v, shape, types, how};
+}
+
+/* Record the failure with the op, its label, what is wrong and every view. Always false. */
+static bool refuse_as(check *c, ehm_code code, const char *what) {
+    char place[160], text[EHM_ERR_WHAT], one[96];
+    size_t at = 0;
+    text[0] = 0;
+    for (int32_t i = 0; i < c->n && at < sizeof text; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", i ? ", " : "", c->arg[i].name,
+                               ehm_view_text(c->arg[i].given, one, sizeof one));
+    EHM_FAIL(&c->d->err, code, "%s: %s; %s", ehm_dev_place(c->d, c->op, place, sizeof place), what, text);
+    return false;
+}
+
+static bool refuse(check *c, const char *fmt, ...) EHM_PRINTF(2, 3);
+static bool refuse(check *c, const char *fmt, ...) {
+    char what[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    return refuse_as(c, EHM_E_ARG, what);
+}
+
+static bool same(check *c, const char *what_a, int64_t a, const char *what_b, int64_t b) {
+    return a == b || refuse(c, "%s is %lld but %s is %lld", what_a, (long long)a, what_b, (long long)b);
+}
+
+/* What a set of types stands for on this device: the double one knows no narrow activations. */
+static bool type_ok(const check *c, ehm_dtype t, int32_t types) {
+    ehm_dtype real = c->d->be->real;
+    switch (t) {
+    case EHM_I32: return (types & I32) != 0;
+    case EHM_U8: return (types & U8) != 0;
+    case EHM_BF16: return (types & ANY_FLOAT) || ((types & BF16) && real == EHM_F32);
+    case EHM_F32: return (types & (ANY_FLOAT | F32)) || ((types & REAL) && real == EHM_F32);
+    case EHM_F64: return real == EHM_F64 && (types & (ANY_FLOAT | REAL));
+    default: return false;
+    }
+}
+
+static const char *types_text(const check *c, int32_t types, char text[64]) {
+    size_t at = 0;
+    text[0] = 0;
+    for (int32_t t = 0; t < EHM_DTYPE_N; t++)
+        if (type_ok(c, (ehm_dtype)t, types))
+            at += (size_t)snprintf(text + at, 64 - at, "%s%s", at ? " or " : "", ehm_dtype_name((ehm_dtype)t));
+    if (!at) snprintf(text, 64, "none on %s", c->d->be->name);
+    return text;
+}
+
+static bool same_type(check *c, const char *name_a, ehm_view a, const char *name_b, ehm_view b) {
+    return a.dtype == b.dtype || refuse(c, "%s is %s but %s is %s", name_a, ehm_dtype_name(a.dtype), name_b,
+                                        ehm_dtype_name(b.dtype));
+}
+
+/* Bring a view to the rank that the back ends are promised. */
+static bool to_shape(check *c, op_arg *a) {
+    ehm_view *v = a->view;
+    int64_t n = ehm_view_count(*v);
+    if (a->how & FIRST) n = 1;
+    if (a->shape == FLAT) {
+        v->rank = 1;
+        v->dim[0] = n;
+    } else if (a->shape == ROWS) {
+        int64_t last = v->dim[v->rank - 1];
+        v->rank = 2;
+        v->dim[0] = n / last;
+        v->dim[1] = last;
+    } else if (v->rank != a->shape) {
+        return refuse(c, "%s has rank %d, expected %d", a->name, (int)v->rank, (int)a->shape);
+    }
+    for (int32_t i = v->rank; i < 4; i++) v->dim[i] = 0;
+    return true;
+}
+
+static bool overlap_ok(check *c, const op_arg *w, const op_arg *o) {
+    if (!o->view->rank || w->view->buf != o->view->buf) return true;
+    const char *p = ehm_ptr(*w->view), *q = ehm_ptr(*o->view);
+    size_t n = ehm_view_bytes(*w->view), m = ehm_view_bytes(*o->view);
+    if (p + n <= q || q + m <= p) return true;
+    if ((o->how & ALIAS) && w == c->arg && p == q && w->view->dtype == o->view->dtype && n == m) return true;
+    return refuse(c, "%s overlaps %s", w->name, o->name);
+}
+
+static bool judge(check *c) {
+    char why[128], types[64];
+    for (int32_t i = 0; i < c->n; i++) {
+        op_arg *a = &c->arg[i];
+        if (!a->view->rank) {
+            if (!(a->how & OPTIONAL)) return refuse(c, "%s is absent", a->name);
+            continue;
+        }
+        if (!ehm_view_fits(c->d, *a->view, why, sizeof why)) return refuse(c, "%s %s", a->name, why);
+        if (!type_ok(c, a->view->dtype, a->types))
+            return refuse(c, "%s is %s, expected %s", a->name, ehm_dtype_name(a->view->dtype),
+                          types_text(c, a->types, types));
+        if (!to_shape(c, a)) return false;
+    }
+    for (int32_t i = 0; i < c->n; i++)
+        for (int32_t k = 0; k < c->n; k++)
+            if (i != k && (c->arg[i].how & WRITTEN) && c->arg[i].view->rank &&
+                !(k < i && (c->arg[k].how & WRITTEN)) && !overlap_ok(c, &c->arg[i], &c->arg[k]))
+                return false;
+    return true;
+}
+
+/* Index values: lo..hi-1; with `once` those from 0 on at most once in each row of v (rank 2). */
+static bool indices(check *c, const char *name, ehm_view v, int64_t lo, int64_t hi, bool once) {
+    ehm_dev *d = c->d;
+    if (d->be->device_memory) return true;
+    if (once && hi > d->n_marks) {
+        uint8_t *more = realloc(d->marks, (size_t)hi);
+        if (!more) return refuse_as(c, EHM_E_MEMORY, "no memory to check the indices");
+        d->marks = more;
+        d->n_marks = hi;
+    }
+    const int32_t *p = ehm_ptr(v);
+    for (int64_t b = 0; b < v.dim[0]; b++) {
+        if (once) memset(d->marks, 0, (size_t)hi);
+        for (int64_t i = 0; i < v.dim[1]; i++) {
+            int64_t k = p[b * v.dim[1] + i];
+            if (k < lo || k >= hi)
+                return refuse(c, "%s[%lld,%lld] is %lld, allowed are %lld to %lld", name, (long long)b, (long long)i,
+                              (long long)k, (long long)lo, (long long)hi - 1);
+            if (once && k >= 0 && d->marks[k]++)
+                return refuse(c, "%s[%lld,%lld] names row %lld a second time", name, (long long)b, (long long)i,
+                              (long long)k);
+        }
+    }
+    return true;
+}
+
+/* ---- what each op wants ---- */
+
+static bool check_fill(check *c, ehm_fill_args *a) {
+    arg(c, "x", &a->x, FLAT, ACT, WRITTEN);
+    return judge(c);
+}
+
+static bool check_cast(check *c, ehm_cast_args *a) {
+    /* ref64 takes f32 and bf16 too, so that data can be brought to it and results away. */
+    arg(c, "out", &a->out, FLAT, ANY_FLOAT, WRITTEN);
+    arg(c, "x", &a->x, FLAT, ANY_FLOAT, 0);
+    return judge(c) && same(c, "count of out", a->out.dim[0], "count of x", a->x.dim[0]);
+}
+
+static bool check_axpby(check *c, ehm_axpby_args *a) {
+    arg(c, "out", &a->out, FLAT, REAL, WRITTEN);
+    arg(c, "x", &a->x, FLAT, REAL, 0);
+    return judge(c) && same(c, "count of out", a->out.dim[0], "count of x", a->x.dim[0]);
+}
+
+static bool check_matmul(check *c, ehm_matmul_args *a) {
+    arg(c, "out", &a->out, ROWS, ACT, WRITTEN);
+    arg(c, "a", &a->a, ROWS, ACT, 0);
+    arg(c, "b", &a->b, ROWS, ACT, 0);
+    arg(c, "bias", &a->bias, FLAT, REAL, OPTIONAL);
+    arg(c, "add", &a->add, ROWS, ACT, OPTIONAL | ALIAS);
+    if (!judge(c)) return false;
+    int64_t m = a->out.dim[0], n = a->out.dim[1], k = a->a.dim[a->trans_a ? 0 : 1];
+    c->flops = 2.0 * (double)m * (double)n * (double)k;
+    if (!same_type(c, "a", a->a, "b", a->b)) return false;
+    if (!same(c, a->trans_a ? "M of a (transposed)" : "M of a", a->a.dim[a->trans_a ? 1 : 0], "M of out", m)) return false;
+    if (!same(c, a->trans_b ? "N of b (transposed)" : "N of b", a->b.dim[a->trans_b ? 0 : 1], "N of out", n)) return false;
+    if (!same(c, "K of a", k, "K of b", a->b.dim[a->trans_b ? 1 : 0])) return false;
+    if (a->bias.rank && !same(c, "count of bias", a->bias.dim[0], "N of out", n)) return false;
+    if (!a->add.rank) return true;
+    if (a->add.dtype != a->out.dtype && a->add.dtype != c->d->be->real)
+        return refuse(c, "add is neither %s nor the type of out", ehm_dtype_name(c->d->be->real));
+    if (a->accumulate && ehm_ptr(a->add) == ehm_ptr(a->out))
+        return refuse(c, "add is out, and accumulate would count it a second time");
+    return same(c, "M of add", a->add.dim[0], "M of out", m) && same(c, "N of add", a->add.dim[1], "N of out", n);
+}
+
+static bool check_colsum(check *c, ehm_colsum_args *a) {
+    arg(c, "out", &a->out, FLAT, REAL, WRITTEN);
+    arg(c, "x", &a->x, ROWS, ACT, 0);
+    return judge(c) && same(c, "count of out", a->out.dim[0], "columns of x", a->x.dim[1]);
+}
+
+static bool check_norm_fwd(check *c, ehm_norm_fwd_args *a) {
+    arg(c, "out", &a->out, ROWS, ACT, WRITTEN);
+    arg(c, "mean", &a->mean, FLAT, REAL, WRITTEN);
+    arg(c, "rstd", &a->rstd, FLAT, REAL, WRITTEN);
+    arg(c, "x", &a->x, ROWS, REAL, 0);
+    arg(c, "weight", &a->weight, FLAT, REAL, 0);
+    arg(c, "bias", &a->bias, FLAT, REAL, 0);
+    if (!judge(c)) return false;
+    int64_t r = a->x.dim[0], d = a->x.dim[1];
+    if (!(a->eps >= 0)) return refuse(c, "eps is %g", (double)a->eps);
+    return same(c, "rows of out", a->out.dim[0], "rows of x", r) && same(c, "D of out", a->out.dim[1], "D of x", d) &&
+           same(c, "count of mean", a->mean.dim[0], "rows of x", r) &&
+           same(c, "count of rstd", a->rstd.dim[0], "rows of x", r) &&
+           same(c, "count of weight", a->weight.dim[0], "D of x", d) &&
+           same(c, "count of bias", a->bias.dim[0], "D of x", d);
+}
+
+static bool check_norm_bwd(check *c, ehm_norm_bwd_args *a) {
+    arg(c, "dx", &a->dx, ROWS, REAL, WRITTEN);
+    arg(c, "dweight", &a->dweight, FLAT, REAL, WRITTEN | OPTIONAL);
+    arg(c, "dbias", &a->dbias, FLAT, REAL, WRITTEN | OPTIONAL);
+    arg(c, "dout", &a->dout, ROWS, ACT, 0);
+    arg(c, "x", &a->x, ROWS, REAL, 0);
+    arg(c, "mean", &a->mean, FLAT, REAL, 0);
+    arg(c, "rstd", &a->rstd, FLAT, REAL, 0);
+    arg(c, "weight", &a->weight, FLAT, REAL, 0);
+    if (!judge(c)) return false;
+    int64_t r = a->x.dim[0], d = a->x.dim[1];
+    if (a->dweight.rank && !same(c, "count of dweight", a->dweight.dim[0], "D of x", d)) return false;
+    if (a->dbias.rank && !same(c, "count of dbias", a->dbias.dim[0], "D of x", d)) return false;
+    return same(c, "rows of dx", a->dx.dim[0], "rows of x", r) && same(c, "D of dx", a->dx.dim[1], "D of x", d) &&
+           same(c, "rows of dout", a->dout.dim[0], "rows of x", r) && same(c, "D of dout", a->dout.dim[1], "D of x", d) &&
+           same(c, "count of mean", a->mean.dim[0], "rows of x", r) &&
+           same(c, "count of rstd", a->rstd.dim[0], "rows of x", r) &&
+           same(c, "count of weight", a->weight.dim[0], "D of x", d);
+}
+
+static bool check_gelu_fwd(check *c, ehm_gelu_fwd_args *a) {
+    arg(c, "out", &a->out, FLAT, ACT, WRITTEN);
+    arg(c, "x", &a->x, FLAT, ACT, 0);
+    return judge(c) && same_type(c, "out", a->out, "x", a->x) &&
+           same(c, "count of out", a->out.dim[0], "count of x", a->x.dim[0]);
+}
+
+static bool check_gelu_bwd(check *c, ehm_gelu_bwd_args *a) {
+    arg(c, "dx", &a->dx, FLAT, ACT, WRITTEN);
+    arg(c, "dout", &a->dout, FLAT, ACT, ALIAS);
+    arg(c, "x", &a->x, FLAT, ACT, 0);
+    return judge(c) && same_type(c, "dx", a->dx, "x", a->x) && same_type(c, "dout", a->dout, "x", a->x) &&
+           same(c, "count of dx", a->dx.dim[0], "count of x", a->x.dim[0]) &&
+           same(c, "count of dout", a->dout.dim[0], "count of x", a->x.dim[0]);
+}
+
+/* qkv [B,N,3*H*K] and the number of heads; products counts products of N*N*K. */
+static bool heads_ok(check *c, ehm_view qkv, int32_t n_heads, float scale, double products) {
+    if (n_heads < 1 || qkv.dim[2] % (3 * (int64_t)n_heads))
+        return refuse(c, "%d heads do not divide a third of the last dim of qkv", (int)n_heads);
+    if (!isfinite(scale)) return refuse(c, "scale is %g", (double)scale);
+    c->flops = products * 2.0 * (double)qkv.dim[0] * (double)qkv.dim[1] * (double)qkv.dim[1] * (double)(qkv.dim[2] / 3);
+    return true;
+}
+
+static bool same_bnd(check *c, const char *name, ehm_view v, ehm_view qkv, int64_t last) {
+    char what[48];
+    snprintf(what, sizeof what, "dim 0 of %s", name);
+    if (!same(c, what, v.dim[0], "B of qkv", qkv.dim[0])) return false;
+    snprintf(what, sizeof what, "dim 1 of %s", name);
+    if (!same(c, what, v.dim[1], "N of qkv", qkv.dim[1])) return false;
+    snprintf(what, sizeof what, "dim 2 of %s", name);
+    return same(c, what, v.dim[2], "the width wanted", last);
+}
+
+static bool lse_ok(check *c, ehm_view lse, ehm_view qkv, int32_t n_heads) {
+    return same(c, "B of lse", lse.dim[0], "B of qkv", qkv.dim[0]) && same(c, "H of lse", lse.dim[1], "n_heads", n_heads) &&
+           same(c, "N of lse", lse.dim[2], "N of qkv", qkv.dim[1]);
+}
+
+static bool check_attn_fwd(check *c, ehm_attn_fwd_args *a) {
+    arg(c, "out", &a->out, 3, ACT, WRITTEN);
+    arg(c, "lse", &a->lse, 3, REAL, WRITTEN);
+    arg(c, "qkv", &a->qkv, 3, ACT, 0);
+    return judge(c) && same_type(c, "out", a->out, "qkv", a->qkv) && heads_ok(c, a->qkv, a->n_heads, a->scale, 2) &&
+           same_bnd(c, "out", a->out, a->qkv, a->qkv.dim[2] / 3) && lse_ok(c, a->lse, a->qkv, a->n_heads);
+}
+
+static bool check_attn_bwd(check *c, ehm_attn_bwd_args *a) {
+    arg(c, "dqkv", &a->dqkv, 3, ACT, WRITTEN);
+    arg(c, "dout", &a->dout, 3, ACT, 0);
+    arg(c, "qkv", &a->qkv, 3, ACT, 0);
+    arg(c, "out", &a->out, 3, ACT, 0);
+    arg(c, "lse", &a->lse, 3, REAL, 0);
+    return judge(c) && same_type(c, "dqkv", a->dqkv, "qkv", a->qkv) && same_type(c, "dout", a->dout, "qkv", a->qkv) &&
+           same_type(c, "out", a->out, "qkv", a->qkv) && heads_ok(c, a->qkv, a->n_heads, a->scale, 4) &&
+           same_bnd(c, "dqkv", a->dqkv, a->qkv, a->qkv.dim[2]) &&
+           same_bnd(c, "dout", a->dout, a->qkv, a->qkv.dim[2] / 3) &&
+           same_bnd(c, "out", a->out, a->qkv, a->qkv.dim[2] / 3) && lse_ok(c, a->lse, a->qkv, a->n_heads);
+}
+
+static bool check_attn_probs(check *c, ehm_attn_probs_args *a) {
+    int32_t first = a->per_head ? 2 : 1;
+    arg(c, "probs", &a->probs, a->per_head ? 4 : 3, REAL, WRITTEN);
+    arg(c, "qkv", &a->qkv, 3, ACT, 0);
+    if (!judge(c) || !heads_ok(c, a->qkv, a->n_heads, a->scale, 1)) return false;
+    if (a->per_head && !same(c, "H of probs", a->probs.dim[1], "n_heads", a->n_heads)) return false;
+    return same(c, "B of probs", a->probs.dim[0], "B of qkv", a->qkv.dim[0]) &&
+           same(c, "rows of probs", a->probs.dim[first], "N of qkv", a->qkv.dim[1]) &&
+           same(c, "columns of probs", a->probs.dim[first + 1], "N of qkv", a->qkv.dim[1]);
+}
+
+static bool check_patchify(check *c, ehm_patchify_args *a) {
+    arg(c, "patches", &a->patches, 3, REAL, WRITTEN);
+    arg(c, "pixels", &a->pixels, 4, REAL | F32 | U8, 0);
+    arg(c, "shift", &a->shift, FLAT, REAL, 0);
+    arg(c, "scale", &a->scale, FLAT, REAL, 0);
+    if (!judge(c)) return false;
+    int64_t p = a->patch, h = a->pixels.dim[1], w = a->pixels.dim[2], ch = a->pixels.dim[3];
+    if (p < 1 || h % p || w % p)
+        return refuse(c, "patch %lld does not divide %lld x %lld pixels", (long long)p, (long long)h, (long long)w);
+    return same(c, "B of patches", a->patches.dim[0], "B of pixels", a->pixels.dim[0]) &&
+           same(c, "L of patches", a->patches.dim[1], "the number of patches", (h / p) * (w / p)) &&
+           same(c, "width of patches", a->patches.dim[2], "patch*patch*C", p * p * ch) &&
+           same(c, "count of shift", a->shift.dim[0], "C of pixels", ch) &&
+           same(c, "count of scale", a->scale.dim[0], "C of pixels", ch);
+}
+
+static bool check_gather_rows(check *c, ehm_gather_rows_args *a) {
+    arg(c, "out", &a->out, 3, ACT, WRITTEN);
+    arg(c, "x", &a->x, 3, ACT, 0);
+    arg(c, "idx", &a->idx, 2, I32, 0);
+    if (!judge(c)) return false;
+    int64_t p = a->channel_first_patch, f = a->x.dim[2];
+    if (p < 0 || (p && f % (p * p)))
+        return refuse(c, "rows of %lld values are no patches of %lld x %lld", (long long)f, (long long)p, (long long)p);
+    return same(c, "B of out", a->out.dim[0], "B of x", a->x.dim[0]) && same(c, "B of idx", a->idx.dim[0], "B of x", a->x.dim[0]) &&
+           same(c, "M of out", a->out.dim[1], "M of idx", a->idx.dim[1]) && same(c, "F of out", a->out.dim[2], "F of x", f) &&
+           indices(c, "idx", a->idx, 0, a->x.dim[1], false);
+}
+
+static bool check_scatter_rows(check *c, ehm_scatter_rows_args *a) {
+    arg(c, "dx", &a->dx, 3, ACT, WRITTEN);
+    arg(c, "dout", &a->dout, 3, ACT, 0);
+    arg(c, "idx", &a->idx, 2, I32, 0);
+    return judge(c) && same(c, "B of dx", a->dx.dim[0], "B of dout", a->dout.dim[0]) &&
+           same(c, "B of idx", a->idx.dim[0], "B of dout", a->dout.dim[0]) &&
+           same(c, "M of idx", a->idx.dim[1], "M of dout", a->dout.dim[1]) &&
+           same(c, "F of dx", a->dx.dim[2], "F of dout", a->dout.dim[2]) &&
+           indices(c, "idx", a->idx, 0, a->dx.dim[1], true);
+}
+
+static bool check_route_fwd(check *c, ehm_route_fwd_args *a) {
+    arg(c, "out", &a->out, 3, REAL, WRITTEN);
+    arg(c, "x", &a->x, 3, ACT, 0);
+    arg(c, "tokens", &a->tokens, ROWS, REAL, 0);
+    arg(c, "pos", &a->pos, ROWS, REAL, OPTIONAL);
+    arg(c, "src", &a->src, 2, I32, 0);
+    arg(c, "pos_idx", &a->pos_idx, 2, I32, OPTIONAL);
+    if (!judge(c)) return false;
+    int64_t b = a->out.dim[0], n = a->out.dim[1], d = a->out.dim[2];
+    if (!same(c, "B of x", a->x.dim[0], "B of out", b) || !same(c, "D of x", a->x.dim[2], "D of out", d) ||
+        !same(c, "D of tokens", a->tokens.dim[1], "D of out", d) || !same(c, "B of src", a->src.dim[0], "B of out", b) ||
+        !same(c, "N of src", a->src.dim[1], "N of out", n) ||
+        !indices(c, "src", a->src, -a->tokens.dim[0], a->x.dim[1], false))
+        return false;
+    if (!a->pos.rank) return true;
+    if (!same(c, "D of pos", a->pos.dim[1], "D of out", d)) return false;
+    if (!a->pos_idx.rank)
+        return n <= a->pos.dim[0] || refuse(c, "%lld tokens but %lld positions", (long long)n, (long long)a->pos.dim[0]);
+    return same(c, "B of pos_idx", a->pos_idx.dim[0], "B of out", b) &&
+           same(c, "N of pos_idx", a->pos_idx.dim[1], "N of out", n) &&
+           indices(c, "pos_idx", a->pos_idx, 0, a->pos.dim[0], false);
+}
+
+static bool check_route_bwd(check *c, ehm_route_bwd_args *a) {
+    arg(c, "dx", &a->dx, 3, ACT, WRITTEN);
+    arg(c, "dtokens", &a->dtokens, ROWS, REAL, WRITTEN | OPTIONAL);
+    arg(c, "dpos", &a->dpos, ROWS, REAL, WRITTEN | OPTIONAL);
+    arg(c, "dout", &a->dout, 3, REAL, 0);
+    arg(c, "src", &a->src, 2, I32, 0);
+    arg(c, "pos_idx", &a->pos_idx, 2, I32, OPTIONAL);
+    if (!judge(c)) return false;
+    int64_t b = a->dout.dim[0], n = a->dout.dim[1], d = a->dout.dim[2];
+    /* Without dtokens nothing tells how many tokens there are: any negative source is a token then. */
+    int64_t lo = a->dtokens.rank ? -a->dtokens.dim[0] : INT32_MIN;
+    if (!same(c, "B of dx", a->dx.dim[0], "B of dout", b) || !same(c, "D of dx", a->dx.dim[2], "D of dout", d) ||
+        !same(c, "B of src", a->src.dim[0], "B of dout", b) || !same(c, "N of src", a->src.dim[1], "N of dout", n) ||
+        !indices(c, "src", a->src, lo, a->dx.dim[1], true))
+        return false;
+    if (a->dtokens.rank && !same(c, "D of dtokens", a->dtokens.dim[1], "D of dout", d)) return false;
+    if (!a->dpos.rank) return true;
+    if (!same(c, "D of dpos", a->dpos.dim[1], "D of dout", d)) return false;
+    if (!a->pos_idx.rank)
+        return n <= a->dpos.dim[0] || refuse(c, "%lld tokens but %lld positions", (long long)n, (long long)a->dpos.dim[0]);
+    return same(c, "B of pos_idx", a->pos_idx.dim[0], "B of dout", b) &&
+           same(c, "N of pos_idx", a->pos_idx.dim[1], "N of dout", n) &&
+           indices(c, "pos_idx", a->pos_idx, 0, a->dpos.dim[0], false);
+}
+
+static bool check_pixel_target(check *c, ehm_pixel_target_args *a) {
+    arg(c, "target", &a->target, 3, REAL, WRITTEN);
+    arg(c, "patches", &a->patches, 3, REAL, 0);
+    arg(c, "idx", &a->idx, 2, I32, 0);
+    if (!judge(c)) return false;
+    if (a->norm_pix && a->patches.dim[2] < 2) return refuse(c, "norm_pix needs at least 2 values a patch");
+    return same(c, "B of target", a->target.dim[0], "B of patches", a->patches.dim[0]) &&
+           same(c, "B of idx", a->idx.dim[0], "B of patches", a->patches.dim[0]) &&
+           same(c, "M of target", a->target.dim[1], "M of idx", a->idx.dim[1]) &&
+           same(c, "P of target", a->target.dim[2], "P of patches", a->patches.dim[2]) &&
+           indices(c, "idx", a->idx, 0, a->patches.dim[1], false);
+}
+
+static bool check_mse(check *c, ehm_mse_args *a) {
+    arg(c, "row_loss", &a->row_loss, FLAT, REAL, WRITTEN);
+    arg(c, "dpred", &a->dpred, ROWS, ACT, WRITTEN | OPTIONAL);
+    arg(c, "pred", &a->pred, ROWS, ACT, 0);
+    arg(c, "target", &a->target, ROWS, REAL, 0);
+    if (!judge(c)) return false;
+    int64_t r = a->pred.dim[0], f = a->pred.dim[1];
+    if (a->dpred.rank && (!same(c, "rows of dpred", a->dpred.dim[0], "rows of pred", r) ||
+                          !same(c, "F of dpred", a->dpred.dim[1], "F of pred", f)))
+        return false;
+    return same(c, "count of row_loss", a->row_loss.dim[0], "rows of pred", r) &&
+           same(c, "rows of target", a->target.dim[0], "rows of pred", r) &&
+           same(c, "F of target", a->target.dim[1], "F of pred", f);
+}
+
+static bool check_sum(check *c, ehm_sum_args *a) {
+    arg(c, "out", &a->out, FLAT, REAL, WRITTEN | FIRST);
+    arg(c, "x", &a->x, FLAT, REAL, 0);
+    return judge(c);
+}
+
+static bool check_sumsq(check *c, ehm_sumsq_args *a) {
+    arg(c, "out", &a->out, FLAT, REAL, WRITTEN | FIRST);
+    arg(c, "x", &a->x, FLAT, REAL, 0);
+    return judge(c);
+}
+
+static bool check_clip_factor(check *c, ehm_clip_factor_args *a) {
+    arg(c, "factor", &a->factor, FLAT, REAL, WRITTEN | FIRST);
+    arg(c, "norm", &a->norm, FLAT, REAL, WRITTEN | FIRST);
+    arg(c, "sumsq", &a->sumsq, FLAT, REAL, FIRST);
+    if (!judge(c)) return false;
+    return (a->max_norm >= 0 && isfinite(a->grad_scale)) ||
+           refuse(c, "max_norm is %g, grad_scale %g", (double)a->max_norm, (double)a->grad_scale);
+}
+
+static bool check_adamw(check *c, ehm_adamw_args *a) {
+    arg(c, "p", &a->p, FLAT, REAL, WRITTEN);
+    arg(c, "g", &a->g, FLAT, REAL, 0);
+    arg(c, "m", &a->m, FLAT, REAL, WRITTEN);
+    arg(c, "v", &a->v, FLAT, REAL, WRITTEN);
+    arg(c, "factor", &a->factor, FLAT, REAL, FIRST);
+    arg(c, "p_act", &a->p_act, FLAT, BF16, WRITTEN | OPTIONAL);
+    if (!judge(c)) return false;
+    int64_t n = a->p.dim[0];
+    if (a->t < 1) return refuse(c, "t is %lld, steps count from 1", (long long)a->t);
+    if (!(a->beta1 >= 0 && a->beta1 < 1 && a->beta2 >= 0 && a->beta2 < 1 && a->eps >= 0))
+        return refuse(c, "beta1 is %g, beta2 %g, eps %g", (double)a->beta1, (double)a->beta2, (double)a->eps);
+    if (a->p_act.rank && !same(c, "count of p_act", a->p_act.dim[0], "count of p", n)) return false;
+    return same(c, "count of g", a->g.dim[0], "count of p", n) && same(c, "count of m", a->m.dim[0], "count of p", n) &&
+           same(c, "count of v", a->v.dim[0], "count of p", n);
+}
+
+static bool check_ema(check *c, ehm_ema_args *a) {
+    arg(c, "avg", &a->avg, FLAT, REAL, WRITTEN);
+    arg(c, "p", &a->p, FLAT, REAL, 0);
+    return judge(c) && same(c, "count of avg", a->avg.dim[0], "count of p", a->p.dim[0]);
+}
+
+/* ---- after the call ---- */
+
+static bool is_finite_at(const void *p, ehm_dtype t, int64_t i, double *value) {
+    if (t == EHM_F32) *value = (double)((const float *)p)[i];
+    else if (t == EHM_F64) *value = ((const double *)p)[i];
+    else *value = (double)ehm_f32_of(((const uint16_t *)p)[i]);
+    return isfinite(*value);
+}
+
+static void blame(check *c, const op_arg *a, int64_t at, double value) {
+    char what[160], index[96] = "";
+    size_t n = 0;
+    /* The index in the shape that the caller gave. */
+    int64_t rest = at, row = ehm_view_count(a->given);
+    for (int32_t i = 0; i < a->given.rank; i++) {
+        row /= a->given.dim[i];
+        n += (size_t)snprintf(index + n, sizeof index - n, "%s%lld", i ? "," : "", (long long)(rest / row));
+        rest %= row;
+    }
+    snprintf(what, sizeof what, "%s[%s] is %g", a->name, index, value);
+    refuse_as(c, EHM_E_NUMERIC, what);
+}
+
+/* Read in pieces, so that it works for memory of any device. */
+static void look_for_not_finite(check *c) {
+    enum { PIECE_BYTES = 16384 };
+    _Alignas(64) char piece[PIECE_BYTES];
+    for (int32_t k = 0; k < c->n; k++) {
+        const op_arg *a = &c->arg[k];
+        if (!(a->how & WRITTEN) || !a->view->rank) continue;
+        int64_t count = ehm_view_count(*a->view), size = (int64_t)ehm_dtype_size(a->view->dtype);
+        for (int64_t at = 0; at < count; at += PIECE_BYTES / size) {
+            int64_t n = count - at < PIECE_BYTES / size ? count - at : PIECE_BYTES / size;
+            c->d->be->download(c->d->self, piece, (char *)ehm_ptr(*a->view) + at * size, (size_t)(n * size));
+            double value;
+            for (int64_t i = 0; i < n; i++)
+                if (!is_finite_at(piece, a->view->dtype, i, &value)) return blame(c, a, at + i, value);
+        }
+    }
+}
+
+static void after(check *c) {
+    ehm_dev *d = c->d;
+    d->flops += c->flops;
+    /* Host back ends have finished, so a failure of theirs can still be told with the op's label and shapes. */
+    if (!d->be->device_memory || d->watch_finite) {
+        ehm_err own = {0};
+        ehm_code rc = d->be->wait(d->self, &own);
+        if (rc) {
+            refuse_as(c, rc, own.code ? own.what : "the device failed");
+            if (own.hint[0]) EHM_HINT(&d->err, "%s", own.hint);
+            return;
+        }
+    }
+    if (d->watch_finite) look_for_not_finite(c);
+}
+
+#define OP(NAME, what, tol_f32, tol_bf16, bwd)                      \
+    void ehm_##NAME(ehm_dev *d, const ehm_##NAME##_args *args) {    \
+        if (d->err.code) return;                                    \
+        ehm_##NAME##_args a = *args;                                \
+        check c = {.d = d, .op = #NAME};                            \
+        if (!check_##NAME(&c, &a)) return;                          \
+        d->be->NAME(d->self, &a);                                   \
+        after(&c);                                                  \
+    }
+#include "compute/ops.def"
+#undef OP
