@@ -2,8 +2,8 @@
  * light ground.
  *
  *     ehm_sheet_cell cells[6] = {{.image = &original, .caption = "n01/0001.png"}, ...};
- *     ehm_sheet s = {.title = "Reconstructions", .n_rows = 2, .n_cols = 3, .cells = cells, .footnote = "seed 0"};
- *     s.columns = (const char *[]){"original", "masked", "reconstruction"};
+ *     ehm_sheet s = {.title = "Masks", .n_rows = 2, .n_cols = 3, .cells = cells, .footnote = "seed 0"};
+ *     s.columns = (const char *[]){"original", "random", "ehm"};
  *     EHM_TRY(ehm_sheet_draw(&out, &s, a, err));
  *     EHM_TRY(ehm_image_write("x.png", &out, err));
  */

@@ -65,7 +65,7 @@ static void on_message(j_common_ptr c, int level) {
     case JWRN_JFIF_MAJOR:
     case JWRN_NOT_SEQUENTIAL:
     case JWRN_TOO_MUCH_DATA: return;
-    case JWRN_EXTRANEOUS_DATA: /* i[0] bytes before marker i[1]; before a restart they mean a damaged interval */
+    case JWRN_EXTRANEOUS_DATA: /* i[0] bytes before marker i[1]; before a restart they mean damage */
         if (e->msg_parm.i[0] <= HARMLESS_EXTRA && (e->msg_parm.i[1] < 0xd0 || e->msg_parm.i[1] > 0xd7))
             return;
         break;

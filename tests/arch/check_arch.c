@@ -79,7 +79,7 @@ static bool calls(const char *line, const char *fn) {
 static const char *const vendor[][2] = {
     {"jpeglib.h", "image/codec_jpeg.c"}, {"jerror.h", "image/codec_jpeg.c"}, {"png.h", "image/codec_png.c"}, {"webp/", "image/codec_webp.c"},
     {"tiffio.h", "image/codec_tiff.c"}, {"tiff.h", "image/codec_tiff.c"}, {"gif_lib.h", "image/codec_gif.c"},
-    {"zlib.h", "data/archive.c"}, {"zstd.h", "data/archive.c"}, {"lzma.h", "data/archive.c"},
+    {"zlib.h", "data/unpack.c"}, {"zstd.h", "data/unpack.c"}, {"lzma.h", "data/unpack.c"},
     {"dnnl.h", "compute/cpu/cpu_dnnl.c"}, {"dnnl_version.h", "compute/cpu/cpu_dnnl.c"}, {"omp.h", "compute/cpu/cpu_dnnl.c"},
 };
 static void check_file(const char *path, const char *rel, const char *folder) {

@@ -86,9 +86,7 @@ V_INLINE void v_store_bf16(uint16_t *p, vf a) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_castsi256_si128(_mm256_permute4x64_epi64(r, 0x08)));
 }
 #else
-#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi" /* wide vectors as arguments: everything here is inlined, so no ABI is involved */
-#endif
 #define VW EHM_VEC_WIDE
 typedef float vf __attribute__((vector_size(4 * VW)));
 typedef int32_t v_i32 __attribute__((vector_size(4 * VW)));

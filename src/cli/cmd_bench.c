@@ -1,0 +1,58 @@
+/* ehm bench step: speed of training on this machine, data left out. */
+#include "cli/cli.h"
+#include "train/bench_step.h"
+
+static const ehm_word bench_words[] = {
+    {"step", "images/s of a training step on pictures that are in memory already", NULL},
+    {NULL, NULL, NULL},
+};
+static const ehm_word *words(ehm_arena *a) {
+    (void)a;
+    return bench_words;
+}
+
+static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
+    ehm_bench_result r;
+    char planned[32], peak[32];
+    EHM_TRY(ehm_bench_step(&r, c, err));
+    if (out->json) {
+        ehm_str s = {0};
+        ehm_json_w w = {.out = &s};
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "model"), ehm_json_str(&w, r.model);
+        ehm_json_key(&w, "device"), ehm_json_str(&w, r.device);
+        ehm_json_key(&w, "dtype"), ehm_json_str(&w, r.dtype);
+        ehm_json_key(&w, "batch_size"), ehm_json_i64(&w, r.batch);
+        ehm_json_key(&w, "threads"), ehm_json_i64(&w, r.threads);
+        ehm_json_key(&w, "images_per_s"), ehm_json_f64(&w, r.images_per_s);
+        ehm_json_key(&w, "lo"), ehm_json_f64(&w, r.lo);
+        ehm_json_key(&w, "hi"), ehm_json_f64(&w, r.hi);
+        ehm_json_key(&w, "stretches"), ehm_json_i64(&w, r.n_stretches);
+        ehm_json_key(&w, "gflop_per_image"), ehm_json_f64(&w, r.gflop_per_image);
+        ehm_json_key(&w, "gflop_per_s"), ehm_json_f64(&w, r.gflops);
+        ehm_json_key(&w, "planned_mib"), ehm_json_f64(&w, (double)r.plan_bytes / 1048576);
+        ehm_json_key(&w, "peak_mib"), ehm_json_f64(&w, (double)r.peak_bytes / 1048576);
+        ehm_json_end(&w);
+        ehm_out_json(out, &s);
+        ehm_str_free(&s);
+        return EHM_OK;
+    }
+    ehm_out_addf(out, "%s\n%s, %d threads, %s, batch %d\n", r.model, r.device, r.threads, r.dtype, r.batch);
+    ehm_out_addf(out, "%.2f images/s [%.2f .. %.2f], median of %d stretches; data is left out\n", r.images_per_s, r.lo, r.hi, r.n_stretches);
+    ehm_out_addf(out, "%.3f GFLOP a picture (products of a step, by count), %.1f GFLOP/s\n", r.gflop_per_image, r.gflops);
+    ehm_out_addf(out, "memory: %s planned, %s peak of the process\n", ehm_format_bytes((double)r.plan_bytes, planned), ehm_format_bytes((double)r.peak_bytes, peak));
+    return EHM_OK;
+}
+
+const ehm_command ehm_cmd_bench = {
+    .name = "bench",
+    .summary = "measures the speed of training on this machine",
+    .groups = "bench,model,size,mask,recipe,batch",
+    .usage = "--preset P --batch-size N",
+    .args = "WHAT",
+    .n_args_min = 1,
+    .n_args_max = 1,
+    .words = words,
+    .example = "ehm bench step --preset pico --batch-size 8 --seconds 1",
+    .run = run,
+};

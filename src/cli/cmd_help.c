@@ -1,0 +1,72 @@
+/* ehm help: text from the tables, for people, man, shells and programs. */
+#include "cli/cli_int.h"
+#include <string.h>
+#include <unistd.h>
+
+static const ehm_word *words(ehm_arena *a) {
+    int32_t n = 0, k = 0;
+    while (ehm_commands[n]) n++;
+    ehm_word *w = EHM_NEW_N(a, ehm_word, n + 1);
+    for (; w && k < n; k++) w[k] = (ehm_word){ehm_commands[k]->name, ehm_commands[k]->summary, NULL};
+    return w;
+}
+
+static void tables_json(ehm_str *s, const ehm_command *only, ehm_arena *a) {
+    ehm_json_w w = {.out = s};
+    ehm_json_obj(&w);
+    ehm_json_key(&w, "version"), ehm_json_str(&w, ehm_version_text());
+    ehm_json_key(&w, "commands"), ehm_json_arr(&w);
+    for (const ehm_command *const *c = ehm_commands; *c; c++) {
+        if (only && *c != only) continue;
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "name"), ehm_json_str(&w, (*c)->name);
+        ehm_json_key(&w, "summary"), ehm_json_str(&w, (*c)->summary);
+        ehm_json_key(&w, "arguments"), ehm_json_str(&w, (*c)->args);
+        ehm_json_key(&w, "example"), ehm_json_str(&w, (*c)->example);
+        ehm_json_key(&w, "words"), ehm_json_arr(&w);
+        for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++)
+            ehm_json_str(&w, v->name);
+        ehm_json_end(&w);
+        ehm_json_key(&w, "options"), ehm_json_arr(&w);
+        for (int32_t i = 0; i < EHM_SETTINGS_N; i++)
+            if (ehm_in_groups(ehm_command_groups(*c, NULL, a), ehm_settings[i].group))
+                ehm_json_str(&w, ehm_settings[i].key);
+        ehm_json_end(&w);
+        ehm_json_end(&w);
+    }
+    ehm_json_end(&w);
+    ehm_json_end(&w);
+}
+
+static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
+    const ehm_command *cmd = out->args.n ? ehm_command_find(out->args.v[0]) : NULL;
+    ehm_help_style style = {ehm_out_width(), ehm_console_colour(STDOUT_FILENO, cfg->color)};
+    ehm_str s = {0};
+    if ((cfg->man != 0) + (cfg->completion != NULL) + (cfg->settings != 0) + (cfg->names != 0) +
+            (cfg->examples != 0) >
+        1)
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "--man, --completion, --settings, --names and --examples cannot be had together");
+    if (cfg->man) ehm_help_man(&s, cmd, out->arena);
+    else if (cfg->completion) ehm_help_completion(&s, cfg->completion, out->arena);
+    else if (cfg->settings) ehm_help_markdown(&s, out->arena);
+    else if (cfg->names || cfg->examples) {
+        for (const ehm_command *const *c = ehm_commands; *c; c++)
+            if (!cmd || cmd == *c) ehm_str_addf(&s, "%s\n", cfg->names ? (*c)->name : (*c)->example);
+    } else if (cfg->json) tables_json(&s, cmd, out->arena), ehm_str_addc(&s, '\n');
+    else if (cmd) ehm_help_command(&s, cmd, NULL, style, out->arena);
+    else ehm_help_tool(&s, style);
+    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for the help text") : EHM_OK;
+    if (!rc) ehm_out_add(out, s.s);
+    ehm_str_free(&s);
+    return rc;
+}
+
+const ehm_command ehm_cmd_help = {.name = "help",
+                                  .summary = "explains commands and options",
+                                  .groups = "help",
+                                  .args = "[COMMAND]",
+                                  .n_args_max = 1,
+                                  .words = words,
+                                  .example = "ehm help list",
+                                  .run = run};

@@ -1,0 +1,66 @@
+/* ehm pretrain: settings in, a run folder out. */
+#include "cli/cli.h"
+#include "train/train.h"
+
+static ehm_code print_result(const ehm_train *t, const ehm_train_result *r, ehm_out *out) {
+    const ehm_config *c = ehm_train_config(t);
+    if (out->json) {
+        ehm_str s = {0};
+        ehm_json_w w = {.out = &s};
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "out"), ehm_json_str(&w, c->out);
+        ehm_json_key(&w, "already_done"), ehm_json_bool(&w, r->already_done);
+        ehm_json_key(&w, "steps"), ehm_json_i64(&w, r->steps);
+        ehm_json_key(&w, "steps_here"), ehm_json_i64(&w, r->steps_here);
+        if (r->steps_here) {
+            ehm_json_key(&w, "loss"), ehm_json_f64(&w, r->loss);
+            ehm_json_key(&w, "seconds"), ehm_json_f64(&w, r->seconds);
+            ehm_json_key(&w, "images_per_s"), ehm_json_f64(&w, r->images_per_s);
+        }
+        ehm_json_end(&w);
+        ehm_out_json(out, &s);
+        ehm_str_free(&s);
+    } else if (r->already_done)
+        ehm_out_addf(out, "%s: the run is finished (%lld steps); --extend EPOCHS goes on from it\n", c->out, (long long)r->steps);
+    else
+        ehm_out_addf(out, "%s: %lld steps, last loss %.4f, %.0f images/s\n", c->out, (long long)r->steps, r->loss, r->images_per_s);
+    return EHM_OK;
+}
+
+static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
+    ehm_train *t = NULL;
+    ehm_train_result r;
+    bool look = cfg->dry_run || cfg->print_config;
+    ehm_code rc = ehm_train_open(&t, cfg, look ? EHM_TRAIN_DRY : EHM_TRAIN_RUN, err);
+    if (rc) goto done;
+    if (cfg->print_config) {
+        rc = ehm_cli_print_config(ehm_train_config(t), out);
+        goto done;
+    }
+    if (!ehm_train_finished(t)) ehm_train_show(t);
+    if (look) {
+        ehm_log(EHM_LOG_INFO, "all checks passed; nothing was done");
+        goto done;
+    }
+    rc = ehm_train_run(t, NULL, 0, &r, err);
+    if (!rc) rc = print_result(t, &r, out);
+done:
+    ehm_train_close(t);
+    return rc;
+}
+
+const ehm_command ehm_cmd_pretrain = {
+    .name = "pretrain",
+    .summary = "pre-trains a model on pictures by masked image modelling",
+    .groups = "data,read,loading,size,transform,model,recipe,mask,batch,train,output,run",
+    .usage = "--data PATH --out DIR",
+    .details = "What is not given is chosen from the data and the machine; every choice is printed with where it came from, and stored in DIR/config.json.\n\n"
+               "DIR gets metrics.jsonl, an event file for TensorBoard, checkpoints, and at the end model.safetensors (encoder and decoder, the official names of MAE) "
+               "and encoder.safetensors (what timm loads). Ctrl-C writes a checkpoint and stops; --resume goes on from it, bit for bit.\n\n"
+               "Names of training settings are those of MAE's scripts: --batch-size, --epochs, --blr, --warmup-epochs, --mask-ratio, --norm-pix-loss, --accum-iter.",
+    .example = "ehm pretrain --data scenes:0:64:32 --out runs/first --epochs 2\n"
+               "ehm pretrain --out runs/first --extend 1",
+    .run = run,
+    .resolves = true,
+    .dry_runs = true,
+};

@@ -1,0 +1,297 @@
+/* Help text from the tables of commands and settings; nothing is written twice. */
+#include "cli/cli_int.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { OPTION_COLUMN = 26 };
+
+const char *ehm_help_group_title(const char *group) {
+    static const char *const titles[][2] = {{"common", "Common options"},
+                                            {"data", "Data"},
+                                            {"read", "Reading"},
+                                            {"loading", "Loading"},
+                                            {"size", "Input size"},
+                                            {"transform", "Picture to model input"},
+                                            {"model", "Model size"},
+                                            {"recipe", "Method"},
+                                            {"mask", "Masking"},
+                                            {"batch", "Batch"},
+                                            {"train", "Training"},
+                                            {"output", "Result"},
+                                            {"run", "Run folder and checkpoints"},
+                                            {"live", "While it runs"},
+                                            {"use", "Model"},
+                                            {"embed", "Features"},
+                                            {"eval", "Evaluation"},
+                                            {"knn", "k nearest neighbours"},
+                                            {"draw", "Drawing"},
+                                            {"reconstruct", "Reconstructions"},
+                                            {"dataset", "What to do with the set"},
+                                            {"info", "What to show"},
+                                            {"plan", "Planning"},
+                                            {"bench", "Benchmark"},
+                                            {"list", "Lists"},
+                                            {"help", "Instead of the help text"}};
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
+        if (!strcmp(titles[i][0], group)) return titles[i][1];
+    return group;
+}
+
+const char *const *ehm_help_groups(ehm_arena *a) {
+    const char **v = EHM_NEW_N(a, const char *, EHM_SETTINGS_N + 1);
+    int32_t n = 0;
+    for (int32_t i = 0; v && i < EHM_SETTINGS_N; i++) {
+        bool known = false;
+        for (int32_t k = 0; k < n && !known; k++) known = !strcmp(v[k], ehm_settings[i].group);
+        if (!known) v[n++] = ehm_settings[i].group;
+    }
+    return v;
+}
+
+static const char *placeholder(const ehm_setting *e) {
+    return e->kind == EHM_SET_I64 ? "N" : e->kind == EHM_SET_F64 ? "X" : e->unit;
+}
+
+static void add_dashes(ehm_str *s, const char *key) {
+    for (; *key; key++) ehm_str_addc(s, *key == '_' ? '-' : *key);
+}
+
+void ehm_help_option(ehm_str *s, const ehm_setting *e) {
+    ehm_str_add(s, e->kind == EHM_SET_BOOL && e->def_bool ? "--[no-]" : "--");
+    add_dashes(s, e->key);
+    if (e->kind != EHM_SET_BOOL) ehm_str_addf(s, " %s", placeholder(e));
+}
+
+static void add_fact(ehm_str *s, size_t from, const char *text) {
+    ehm_str_addf(s, "%s%s", s->len > from ? "; " : "", text);
+}
+
+void ehm_help_facts(ehm_str *s, int32_t i_setting) {
+    const ehm_setting *e = &ehm_settings[i_setting];
+    size_t from = s->len;
+    char t[128];
+    if (e->kind == EHM_SET_I64 || e->kind == EHM_SET_F64) {
+        if (e->kind == EHM_SET_I64 && e->hi_i64 == INT64_MAX)
+            snprintf(t, sizeof t, "%s, %" PRId64 " or more", e->unit, e->lo_i64);
+        else if (e->kind == EHM_SET_I64)
+            snprintf(t, sizeof t, "%s, %" PRId64 " to %" PRId64, e->unit, e->lo_i64, e->hi_i64);
+        else snprintf(t, sizeof t, "%s, %.9g to %.9g", e->unit, e->lo, e->hi);
+        add_fact(s, from, t);
+    }
+    if (e->choices) {
+        add_fact(s, from, "one of ");
+        ehm_str_add(s, e->choices);
+    }
+    if (e->kind == EHM_SET_LIST) { /* its help says that it may be repeated */
+    } else if (e->kind != EHM_SET_BOOL || e->def_bool) {
+        ehm_config c;
+        ehm_str v = {0};
+        ehm_config_init(&c);
+        const char *text = ehm_config_text(&c, i_setting, &v);
+        if (*text) add_fact(s, from, "default "), ehm_str_add(s, e->kind == EHM_SET_BOOL ? "on" : text);
+        ehm_str_free(&v);
+    }
+    /* What is only our choice needs no source; the others say whose it is. */
+    if (strcmp(e->source, "ours") && strcmp(e->source, "preset")) add_fact(s, from, e->source);
+    if (!strcmp(e->source, "preset")) add_fact(s, from, "as the preset");
+}
+
+/* Words of text, broken at width, each line after `indent` spaces; the cursor stands at column `at` already. */
+static void add_wrapped(ehm_str *s, const char *text, int32_t at, int32_t indent, int32_t width) {
+    bool first = true;
+    while (*text) {
+        size_t n = strcspn(text, " \n");
+        int32_t columns = 0;
+        for (size_t i = 0; i < n; i++) columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+        if (!first && at + 1 + columns > width) ehm_str_addf(s, "\n%*s", indent, ""), at = indent;
+        else if (!first) ehm_str_addc(s, ' '), at++;
+        ehm_str_addn(s, text, n);
+        at += columns, first = false;
+        text += n;
+        text += strspn(text, " \n");
+    }
+    ehm_str_addc(s, '\n');
+}
+
+static void add_heading(ehm_str *s, const char *text, ehm_help_style style) {
+    ehm_str_addf(s, "\n%s%s%s\n", style.bold ? "\033[1m" : "", text, style.bold ? "\033[0m" : "");
+}
+
+static void add_row(ehm_str *s, const char *left, const char *text, int32_t column, int32_t width) {
+    int32_t at = 2 + (int32_t)strlen(left);
+    ehm_str_addf(s, "  %s", left);
+    if (at + 2 > column) ehm_str_addf(s, "\n%*s", column, "");
+    else ehm_str_addf(s, "%*s", column - at, "");
+    add_wrapped(s, text, column, column, width);
+}
+
+static void add_settings(ehm_str *s, const char *groups, const char *but_not, ehm_help_style style,
+                         ehm_arena *a) {
+    int32_t column = style.width < 72 ? 8 : OPTION_COLUMN;
+    for (const char *const *g = ehm_help_groups(a); g && *g; g++) {
+        if (!ehm_in_groups(groups, *g) || (but_not && ehm_in_groups(but_not, *g)) || !strcmp(*g, "common"))
+            continue;
+        add_heading(s, ehm_help_group_title(*g), style);
+        for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
+            ehm_str option = {0}, text = {0};
+            if (strcmp(ehm_settings[i].group, *g)) continue;
+            ehm_help_option(&option, &ehm_settings[i]);
+            ehm_str_addf(&text, "%s", ehm_settings[i].help);
+            size_t from = text.len;
+            ehm_str_add(&text, " (");
+            ehm_help_facts(&text, i);
+            if (text.len == from + 2) text.s[text.len = from] = 0;
+            else ehm_str_addc(&text, ')');
+            add_row(s, ehm_str_c(&option), ehm_str_c(&text), column, style.width);
+            ehm_str_free(&option);
+            ehm_str_free(&text);
+        }
+    }
+}
+
+static void add_common(ehm_str *s, ehm_help_style style) {
+    add_heading(s, ehm_help_group_title("common"), style);
+    for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
+        ehm_str option = {0};
+        if (strcmp(ehm_settings[i].group, "common")) continue;
+        ehm_help_option(&option, &ehm_settings[i]);
+        add_row(s, ehm_str_c(&option), ehm_settings[i].help, OPTION_COLUMN, style.width);
+        ehm_str_free(&option);
+    }
+    add_row(s, "-h, --help", "this text", OPTION_COLUMN, style.width);
+}
+
+/* Each line of a text after two spaces. */
+static void add_indented(ehm_str *s, const char *text) {
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        ehm_str_addf(s, "  %.*s\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+void ehm_help_usage(ehm_str *s, const ehm_command *cmd) {
+    if (!cmd) {
+        ehm_str_add(s, "usage: ehm COMMAND [options]     (ehm help lists the commands)\n");
+        return;
+    }
+    ehm_str_addf(s, "usage: ehm %s", cmd->name);
+    if (cmd->args) ehm_str_addf(s, " %s", cmd->args);
+    if (cmd->usage) ehm_str_addf(s, " %s", cmd->usage);
+    ehm_str_addf(s, " [options]     (ehm help %s)\n", cmd->name);
+}
+
+void ehm_help_command(ehm_str *s, const ehm_command *cmd, const char *word, ehm_help_style style,
+                      ehm_arena *a) {
+    const ehm_word *words = cmd->words ? cmd->words(a) : NULL;
+    ehm_str_addf(s, "%sehm %s%s: ", style.bold ? "\033[1m" : "", cmd->name, style.bold ? "\033[0m" : "");
+    add_wrapped(s, cmd->summary, 6 + (int32_t)strlen(cmd->name), 2, style.width);
+    ehm_str_addf(s, "\nusage: ehm %s%s%s%s%s [options]\n", cmd->name, cmd->args ? " " : "",
+                 cmd->args ? cmd->args : "", cmd->usage ? " " : "", cmd->usage ? cmd->usage : "");
+    for (const char *p = cmd->details; p && *p;) {
+        const char *end = strstr(p, "\n\n");
+        char *one = ehm_arena_strndup(a, p, end ? (size_t)(end - p) : strlen(p));
+        ehm_str_addc(s, '\n');
+        if (one) add_wrapped(s, one, 0, 0, style.width);
+        p = end ? end + 2 : NULL;
+    }
+    if (words && words->name) {
+        char *title = ehm_arena_strdup(a, cmd->args);
+        if (title) title[strcspn(title, " ")] = 0;
+        add_heading(s, title ? title : "", style);
+        for (const ehm_word *w = words; w->name; w++) add_row(s, w->name, w->summary, 16, style.width);
+    }
+    add_heading(s, "Example", style);
+    add_indented(s, cmd->example);
+    add_settings(s, cmd->groups ? cmd->groups : "", NULL, style, a);
+    for (const ehm_word *w = words; w && w->name; w++) {
+        if (!w->groups || (word && strcmp(w->name, word))) continue;
+        /* Groups of a word that the command has anyway were shown above. */
+        ehm_str own = {0};
+        add_settings(&own, w->groups, cmd->groups ? cmd->groups : "", style, a);
+        if (own.len) ehm_str_addf(s, "\nOnly for ehm %s %s:\n%s", cmd->name, w->name, own.s);
+        ehm_str_free(&own);
+    }
+    add_common(s, style);
+}
+
+void ehm_help_tool(ehm_str *s, ehm_help_style style) {
+    ehm_str_addf(s, "%sehm%s %s: ", style.bold ? "\033[1m" : "", style.bold ? "\033[0m" : "",
+                 ehm_version_text());
+    add_wrapped(s, "pre-trains vision transformers on pictures by masked image modelling", 12, 2,
+                style.width);
+    ehm_str_add(s, "\nusage: ehm COMMAND [options]\n       ehm help COMMAND\n");
+    add_heading(s, "Commands", style);
+    for (const ehm_command *const *c = ehm_commands; *c; c++)
+        add_row(s, (*c)->name, (*c)->summary, 14, style.width);
+    add_common(s, style);
+    add_row(s, "--version", "version, libraries built in, compiler", OPTION_COLUMN, style.width);
+    ehm_str_addc(s, '\n');
+    add_wrapped(
+        s,
+        "Dashes and underscores in options are the same, so lines of other MAE scripts can be pasted. "
+        "Results go to stdout, all else to stderr. "
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 loss not finite, 130 or 143 stopped by a signal.",
+        0, 0, style.width);
+}
+
+/* ---- version ---- */
+
+#ifndef EHM_VERSION
+#define EHM_VERSION "0.0.0"
+#endif
+const char *ehm_version_text(void) { return EHM_VERSION; }
+
+void ehm_version_add(ehm_str *s) {
+    static const struct { const char *name; bool in;
+    } libraries[] = {
+#ifndef EHM_WITH_JPEG
+#define EHM_WITH_JPEG 0
+#endif
+#ifndef EHM_WITH_PNG
+#define EHM_WITH_PNG 0
+#endif
+#ifndef EHM_WITH_WEBP
+#define EHM_WITH_WEBP 0
+#endif
+#ifndef EHM_WITH_TIFF
+#define EHM_WITH_TIFF 0
+#endif
+#ifndef EHM_WITH_GIF
+#define EHM_WITH_GIF 0
+#endif
+#ifndef EHM_WITH_ZLIB
+#define EHM_WITH_ZLIB 0
+#endif
+#ifndef EHM_WITH_ZSTD
+#define EHM_WITH_ZSTD 0
+#endif
+#ifndef EHM_WITH_LZMA
+#define EHM_WITH_LZMA 0
+#endif
+#ifndef EHM_WITH_DNNL
+#define EHM_WITH_DNNL 0
+#endif
+        {"jpeg", EHM_WITH_JPEG}, {"png", EHM_WITH_PNG},   {"webp", EHM_WITH_WEBP},
+        {"tiff", EHM_WITH_TIFF}, {"gif", EHM_WITH_GIF},   {"zlib", EHM_WITH_ZLIB},
+        {"zstd", EHM_WITH_ZSTD}, {"lzma", EHM_WITH_LZMA}, {"onednn", EHM_WITH_DNNL}};
+    ehm_str_addf(s, "ehm %s\n", EHM_VERSION);
+    for (int in = 1; in >= 0; in--) {
+        bool any = false;
+        for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+            if (libraries[i].in == (in == 1))
+                ehm_str_addf(s, "%s%s",
+                             any  ? " "
+                             : in ? "with:     "
+                                  : "without:  ",
+                             libraries[i].name),
+                    any = true;
+        if (any) ehm_str_addc(s, '\n');
+    }
+#if defined(__clang__)
+    ehm_str_addf(s, "compiler: clang %d.%d.%d\n", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#elif defined(__GNUC__)
+    ehm_str_addf(s, "compiler: gcc %d.%d.%d\n", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}

@@ -1,0 +1,121 @@
+/* Boxes of pictures and their way into a model input: random resized crop, flip, evaluation transform. */
+#include "data/augment_int.h"
+#include "base/rng.h"
+#include <math.h>
+#include <string.h>
+
+/* exp for |x| < 1 by Taylor's series: a library's exp may differ in the last bit between machines, and a box is rounded from it. */
+static double exp_small(double x) {
+    double sum = 1;
+    for (int i = 18; i > 0; i--) sum = 1 + x * sum / i;
+    return sum;
+}
+
+void ehm_augment_box(double box[4], bool *flip, int32_t w, int32_t h, double crop_min, double crop_max, double flip_p, uint64_t seed, int64_t epoch, int64_t sample) {
+    static const double log_most = 0.28768207245178092744; /* log(4/3) = -log(3/4) */
+    ehm_rng r = ehm_rng_of(seed, EHM_RNG_augment, (uint32_t)epoch, (uint64_t)sample);
+    /* First, so that it does not depend on how many tries the box took. */
+    bool mirrored = ehm_rng_f64(&r) < flip_p;
+    if (flip) *flip = mirrored;
+    double area = (double)w * (double)h;
+    for (int i = 0; i < 10; i++) {
+        double share = ehm_rng_uniform(&r, crop_min, crop_max), target = area * share;
+        double aspect = exp_small(ehm_rng_uniform(&r, -log_most, log_most));
+        double cw = rint(sqrt(target * aspect)), ch = rint(sqrt(target / aspect)); /* half to even, as Python rounds */
+        if (cw < 1 || ch < 1 || cw > w || ch > h) continue;
+        double y = (double)ehm_rng_below(&r, (uint32_t)(h - (int32_t)ch + 1));
+        double x = (double)ehm_rng_below(&r, (uint32_t)(w - (int32_t)cw + 1));
+        box[0] = x, box[1] = y, box[2] = x + cw, box[3] = y + ch;
+        return;
+    }
+    /* The centre, as much of it as the aspect allows. Division by 0.75 and not a product with 4/3, as torchvision has it. */
+    double ratio = (double)w / (double)h, cw = w, ch = h;
+    if (ratio < 3.0 / 4.0) ch = rint(cw / (3.0 / 4.0));
+    else if (ratio > 4.0 / 3.0) cw = rint(ch * (4.0 / 3.0));
+    double x = floor((w - cw) / 2), y = floor((h - ch) / 2);
+    box[0] = x, box[1] = y, box[2] = x + cw, box[3] = y + ch;
+}
+
+void ehm_eval_box(double box[4], int32_t w, int32_t h, int32_t in_w, int32_t in_h, const char *fit) {
+    double bw = w, bh = h;
+    bool pad = fit && !strcmp(fit, "pad"), stretch = fit && !strcmp(fit, "stretch");
+    if (!stretch) {
+        double share = !pad && (in_w < in_h ? in_w : in_h) > 96 ? 0.875 : 1;
+        /* crop: the side that is scarcer spans the input; pad: the one that is longer. */
+        bool by_width = (double)in_w * h >= (double)in_h * w;
+        if (pad) by_width = !by_width;
+        if (by_width) bw = w * share, bh = bw * in_h / in_w;
+        else bh = h * share, bw = bh * in_w / in_h;
+        if (!pad && bw > w) bw = w;
+        if (!pad && bh > h) bh = h;
+    }
+    box[0] = (w - bw) / 2, box[1] = (h - bh) / 2;
+    box[2] = box[0] + bw, box[3] = box[1] + bh;
+    if (pad) return; /* reaches beyond the picture */
+    if (box[2] > w) box[2] = w;
+    if (box[3] > h) box[3] = h;
+}
+
+static void to_u8(uint8_t *out, const ehm_image *in) {
+    size_t n = (size_t)in->w * (size_t)in->h * (size_t)in->c;
+    if (in->type == EHM_U16) {
+        const uint16_t *p = in->px;
+        for (size_t i = 0; i < n; i++) out[i] = (uint8_t)((p[i] * 255u + 32767u) / 65535u);
+        return;
+    }
+    const float *p = in->px;
+    for (size_t i = 0; i < n; i++) {
+        float v = p[i] * 255.0f + 0.5f;
+        out[i] = (uint8_t)(v > 0 ? (v < 255.0f ? v : 255.0f) : 0);
+    }
+}
+
+ehm_code ehm_data_resample(void *px, ehm_dtype type, int32_t h, int32_t w, const ehm_image *img, const double box[4], ehm_arena *scratch, ehm_err *err) {
+    ehm_image out = {.px = px, .w = w, .h = h, .c = img->c, .type = img->type};
+    if (type != EHM_U8 && type != EHM_F32) return EHM_FAIL(err, EHM_E_ARG, "a model input of type %s; u8 and f32 are possible", ehm_dtype_name(type));
+    if (type == img->type) return ehm_resize(&out, img, box, EHM_RESIZE_BICUBIC, scratch, err);
+    /* Resampled in the picture's own type first: the same bits as when the batch has that type. */
+    EHM_TRY(ehm_image_new(&out, w, h, img->c, img->type, scratch, err));
+    EHM_TRY(ehm_resize(&out, img, box, EHM_RESIZE_BICUBIC, scratch, err));
+    if (type == EHM_F32) ehm_image_to_f32(px, &out);
+    else to_u8(px, &out);
+    return EHM_OK;
+}
+
+ehm_code ehm_data_crop(ehm_image *out, const ehm_image *img, const double box[4], ehm_arena *a, ehm_err *err) {
+    int32_t x = (int32_t)box[0], y = (int32_t)box[1], w = (int32_t)box[2] - x, h = (int32_t)box[3] - y;
+    if (x == 0 && y == 0 && w == img->w && h == img->h) {
+        *out = *img;
+        return EHM_OK;
+    }
+    EHM_TRY(ehm_image_new(out, w, h, img->c, img->type, a, err));
+    size_t px = (size_t)img->c * ehm_dtype_size(img->type);
+    for (int32_t i = 0; i < h; i++)
+        memcpy((uint8_t *)out->px + (size_t)i * (size_t)w * px, (const uint8_t *)img->px + ((size_t)(y + i) * (size_t)img->w + (size_t)x) * px, (size_t)w * px);
+    return EHM_OK;
+}
+
+void ehm_data_mirror(void *px, int32_t h, int32_t w, size_t n_bytes) {
+    uint8_t keep[1024];
+    for (int32_t y = 0; y < h; y++) {
+        uint8_t *l = (uint8_t *)px + (size_t)y * (size_t)w * n_bytes, *r = l + (size_t)(w - 1) * n_bytes;
+        for (; l < r; l += n_bytes, r -= n_bytes) memcpy(keep, l, n_bytes), memcpy(l, r, n_bytes), memcpy(r, keep, n_bytes);
+    }
+}
+
+ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, const ehm_image *img, const char *fit, ehm_arena *scratch, ehm_err *err) {
+    double box[4];
+    ehm_eval_box(box, img->w, img->h, in_w, in_h, fit);
+    if (!fit || strcmp(fit, "pad")) return ehm_data_resample(px, type, in_h, in_w, img, box, scratch, err);
+    /* The whole picture in the middle, zeros around it. */
+    int32_t w = (int32_t)rint(in_w * (img->w / (box[2] - box[0]))), h = (int32_t)rint(in_h * (img->h / (box[3] - box[1])));
+    w = w < 1 ? 1 : w > in_w ? in_w : w, h = h < 1 ? 1 : h > in_h ? in_h : h;
+    size_t at_px = (size_t)img->c * ehm_dtype_size(type), row = (size_t)w * at_px;
+    uint8_t *small = ehm_arena_alloc(scratch, (size_t)h, row);
+    if (!small) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", w, h);
+    EHM_TRY(ehm_data_resample(small, type, h, w, img, NULL, scratch, err));
+    memset(px, 0, (size_t)in_h * (size_t)in_w * at_px);
+    size_t x = (size_t)((in_w - w) / 2), y = (size_t)((in_h - h) / 2);
+    for (size_t i = 0; i < (size_t)h; i++) memcpy((uint8_t *)px + ((y + i) * (size_t)in_w + x) * at_px, small + i * row, row);
+    return EHM_OK;
+}

@@ -1,0 +1,166 @@
+/* Scenes: primitives to pixels. Edges are smoothed by the distance to the boundary, maps take the pixel's centre. */
+#include "data/scenes_int.h"
+#include <math.h>
+
+float scene_uniform(ehm_rng *r, float lo, float hi) { return lo + (hi - lo) * ehm_rng_f32(r); }
+
+void scene_sincos(float *s, float *c, float turns) {
+    /* Fold to a quarter turn on either side of zero, where nine terms' worth of Taylor series is exact to float. */
+    for (int32_t i = 0; i < 2; i++) {
+        float t = turns + (i ? 0.25f : 0.0f);
+        t -= (float)(int32_t)t;
+        if (t > 0.5f) t -= 1;
+        if (t < -0.5f) t += 1;
+        if (t > 0.25f) t = 0.5f - t;
+        if (t < -0.25f) t = -0.5f - t;
+        float x = t * 6.2831853f, x2 = x * x;
+        float y = x * (1 + x2 * (-1.0f / 6 + x2 * (1.0f / 120 + x2 * (-1.0f / 5040 + x2 * (1.0f / 362880 - x2 * (1.0f / 39916800))))));
+        if (i) *c = y;
+        else *s = y;
+    }
+}
+
+uint32_t scene_hash(uint32_t x, uint32_t y, uint32_t seed) {
+    uint32_t h = x * 0x8da6b343u ^ y * 0xd8163841u ^ seed * 0xcb1ab31fu;
+    h ^= h >> 15, h *= 0x2c1b3c6du;
+    h ^= h >> 12, h *= 0x297a2d39u;
+    return h ^ h >> 15;
+}
+
+static int32_t floor_int(float x) {
+    int32_t i = (int32_t)x;
+    return i - ((float)i > x);
+}
+static float clamp01(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
+static float lattice(int32_t x, int32_t y, uint32_t seed) { return (float)(scene_hash((uint32_t)x, (uint32_t)y, seed) >> 8) * 0x1p-24f; }
+
+float scene_noise(float x, float y, uint32_t seed) {
+    int32_t xi = floor_int(x), yi = floor_int(y);
+    float fx = x - (float)xi, fy = y - (float)yi;
+    fx = fx * fx * (3 - 2 * fx), fy = fy * fy * (3 - 2 * fy);
+    float a = lattice(xi, yi, seed), b = lattice(xi + 1, yi, seed), c = lattice(xi, yi + 1, seed), d = lattice(xi + 1, yi + 1, seed);
+    float top = a + (b - a) * fx, low = c + (d - c) * fx;
+    return top + (low - top) * fy;
+}
+
+/* Signed distance to the piece's boundary in object units, negative inside; exact near the boundary, where it matters. */
+static float distance_of(const scene_prim *m, float x, float y) {
+    const float *p = m->p;
+    switch (m->shape) {
+    case SCENE_ELLIPSE:
+    case SCENE_DOME: {
+        float dx = x - p[0], dy = y - p[1], qx = p[4] * dx + p[5] * dy, qy = p[4] * dy - p[5] * dx;
+        float ux = qx * p[2], uy = qy * p[3]; /* p[2], p[3] are one over the radii */
+        float f = ux * ux + uy * uy - 1, gx = ux * p[2], gy = uy * p[3], g = sqrtf(gx * gx + gy * gy);
+        float d = g > 1e-3f ? f / (2 * g) : -p[6];
+        if (d < -p[6]) d = -p[6];
+        if (m->shape == SCENE_DOME) {
+            float e = qy * p[7]; /* cut along the diameter; p[7] says which half stays */
+            if (e > d) d = e;
+        }
+        return d;
+    }
+    case SCENE_BOX: {
+        float dx = x - p[0], dy = y - p[1], qx = p[4] * dx + p[5] * dy, qy = p[4] * dy - p[5] * dx;
+        qx = (qx < 0 ? -qx : qx) - p[2], qy = (qy < 0 ? -qy : qy) - p[3];
+        float in = qx > qy ? qx : qy;
+        if (in <= 0) return in - p[6];
+        if (qx < 0) qx = 0;
+        if (qy < 0) qy = 0;
+        return sqrtf(qx * qx + qy * qy) - p[6];
+    }
+    case SCENE_CAPSULE: {
+        float ax = x - p[0], ay = y - p[1], t = clamp01((ax * p[2] + ay * p[3]) * p[4]);
+        float dx = ax - p[2] * t, dy = ay - p[3] * t;
+        return sqrtf(dx * dx + dy * dy) - (p[5] + p[6] * t);
+    }
+    case SCENE_POLYGON: {
+        float d = -1e9f;
+        for (int32_t i = 0; i < m->n_edges; i++) {
+            float e = m->edge[i][0] * x + m->edge[i][1] * y - m->edge[i][2];
+            if (e > d) d = e;
+        }
+        return d - p[0];
+    }
+    case SCENE_RING: {
+        float dx = x - p[0], dy = y - p[1], d = sqrtf(dx * dx + dy * dy) - p[2];
+        return (d < 0 ? -d : d) - p[3];
+    }
+    }
+    return 1;
+}
+
+static float triangle_wave(float x) { /* period 1, -1..1 */
+    float t = x - (float)floor_int(x);
+    return t < 0.5f ? 4 * t - 1 : 3 - 4 * t;
+}
+/* A triangle wave pushed towards a square one, its flanks about a pixel wide. */
+static float soft_square(float x, float steep) {
+    float t = triangle_wave(x) * steep;
+    return t < -1 ? -1 : t > 1 ? 1 : t;
+}
+
+static scene_rgb paint_at(const scene_paint *c, float x, float y, float scale_px) {
+    float u = (c->cos_a * x + c->sin_a * y) * c->freq, v = (c->cos_a * y - c->sin_a * x) * c->freq;
+    float steep = 0.3f * scale_px / c->freq, k = 0;
+    if (steep < 1) steep = 1;
+    switch (c->pattern) {
+    case SCENE_STRIPES: k = 0.5f + 0.5f * soft_square(u, steep); break;
+    case SCENE_CHECKS: k = 0.5f + 0.5f * soft_square(u, steep) * soft_square(v, steep); break;
+    case SCENE_DOTS: {
+        float a = u - (float)floor_int(u) - 0.5f, b = v - (float)floor_int(v) - 0.5f;
+        k = clamp01(0.5f + (0.3f - sqrtf(a * a + b * b)) * scale_px / c->freq);
+        break;
+    }
+    case SCENE_MOTTLED: k = scene_noise(u * 1.5f, v * 1.5f, c->seed); break;
+    default: return c->base;
+    }
+    scene_rgb o = {c->base.r + (c->second.r - c->base.r) * k, c->base.g + (c->second.g - c->base.g) * k,
+                   c->base.b + (c->second.b - c->base.b) * k};
+    return o;
+}
+
+static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *c, const scene_place *at, uint8_t label,
+                      uint8_t instance) {
+    float x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f, mir = at->mirrored ? -1.0f : 1.0f;
+    for (int32_t i = 0; i < 4; i++) {
+        float lx = m->box[i & 1 ? 2 : 0] * mir, ly = m->box[i & 2 ? 3 : 1];
+        float x = at->x + at->scale_px * (at->cos_a * lx - at->sin_a * ly), y = at->y + at->scale_px * (at->sin_a * lx + at->cos_a * ly);
+        if (x < x0) x0 = x;
+        if (x > x1) x1 = x;
+        if (y < y0) y0 = y;
+        if (y > y1) y1 = y;
+    }
+    int32_t ix0 = floor_int(x0) - 1, iy0 = floor_int(y0) - 1, ix1 = floor_int(x1) + 2, iy1 = floor_int(y1) + 2;
+    if (ix0 < 0) ix0 = 0;
+    if (iy0 < 0) iy0 = 0;
+    if (ix1 > cv->w) ix1 = cv->w;
+    if (iy1 > cv->h) iy1 = cv->h;
+    float inv = 1 / at->scale_px;
+    for (int32_t y = iy0; y < iy1; y++) {
+        float dy = ((float)y + 0.5f - at->y) * inv;
+        for (int32_t x = ix0; x < ix1; x++) {
+            float dx = ((float)x + 0.5f - at->x) * inv;
+            float lx = (at->cos_a * dx + at->sin_a * dy) * mir, ly = at->cos_a * dy - at->sin_a * dx;
+            float d = distance_of(m, lx, ly), d_px = d * at->scale_px;
+            if (d_px >= 0.5f) continue;
+            float cover = d_px <= -0.5f ? 1 : 0.5f - d_px;
+            scene_rgb k = paint_at(c, lx, ly, at->scale_px);
+            /* Lit from above, darker towards the rim: gives the pieces of one colour an edge against each other. */
+            float shade = 1.17f - 0.14f * ly;
+            if (m->outline > 0 && d > -m->outline) shade *= 1 - 0.45f * clamp01((d + m->outline) / m->outline * 1.4f);
+            float *px = cv->rgb + ((int64_t)y * cv->w + x) * 3;
+            px[0] += (k.r * shade - px[0]) * cover;
+            px[1] += (k.g * shade - px[1]) * cover;
+            px[2] += (k.b * shade - px[2]) * cover;
+            if (cv->label && d_px < 0) {
+                int64_t i = (int64_t)y * cv->w + x;
+                cv->label[i] = label, cv->object[i] = instance, cv->part[i] = m->part;
+            }
+        }
+    }
+}
+
+void scene_object_draw(scene_canvas *cv, const scene_object *o, const scene_place *at, uint8_t label, uint8_t instance) {
+    for (int32_t i = 0; i < o->n; i++) prim_draw(cv, &o->prim[i], &o->paint[o->prim[i].i_paint], at, label, instance);
+}

@@ -1,0 +1,48 @@
+#include "base/rng.h"
+#include "eval/eval.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double percentile(const double *sorted, int32_t n, double q) {
+    double at = q * (n - 1);
+    int32_t i = (int32_t)at;
+    return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int64_t n, uint64_t seed, ehm_err *err) {
+    if (n < 1) return EHM_FAIL(err, EHM_E_ARG, "an interval needs at least one test item");
+    double *draws = calloc((size_t)n_rows * EHM_BOOT_DRAWS, sizeof *draws);
+    uint32_t *times = malloc((size_t)n * sizeof *times);
+    ehm_code rc = EHM_OK;
+    if (!draws || !times) {
+        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d bootstrap draws of %lld items", EHM_BOOT_DRAWS, (long long)n);
+        goto done;
+    }
+    for (int32_t d = 0; d < EHM_BOOT_DRAWS; d++) {
+        ehm_rng r = ehm_rng_of(seed, EHM_RNG_bootstrap, 0, (uint64_t)d);
+        memset(times, 0, (size_t)n * sizeof *times);
+        for (int64_t i = 0; i < n; i++) times[ehm_rng_below64(&r, (uint64_t)n)]++;
+        for (int32_t row = 0; row < n_rows; row++) {
+            double s = 0;
+            for (int64_t i = 0; i < n; i++) s += (double)times[i] * (double)items[row][i];
+            draws[(size_t)row * EHM_BOOT_DRAWS + (size_t)d] = s / (double)n;
+        }
+    }
+    for (int32_t row = 0; row < n_rows; row++) {
+        double s = 0, *v = draws + (size_t)row * EHM_BOOT_DRAWS;
+        for (int64_t i = 0; i < n; i++) s += (double)items[row][i];
+        mean[row] = s / (double)n;
+        qsort(v, EHM_BOOT_DRAWS, sizeof *v, by_value);
+        lo[row] = percentile(v, EHM_BOOT_DRAWS, 0.025);
+        hi[row] = percentile(v, EHM_BOOT_DRAWS, 0.975);
+    }
+done:
+    free(draws);
+    free(times);
+    return rc;
+}

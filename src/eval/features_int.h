@@ -1,0 +1,25 @@
+/* Features of a labelled set in memory, as evaluations need them. Internal to eval/. */
+#ifndef EHM_EVAL_FEATURES_H
+#define EHM_EVAL_FEATURES_H
+#include "infer/infer.h"
+
+typedef struct {
+    int64_t n;
+    int32_t dim, raw_dim;
+    float *cls, *mean, *raw; /* [n,dim], [n,dim], [n,raw_dim]; raw is NULL unless asked for */
+    int32_t *labels;         /* [n] */
+    int64_t *ids;            /* [n] picture in the set */
+    uint64_t *pixel_hash;    /* [n] of the transformed pixels: equal pictures have equal hashes */
+} ehm_features;
+
+/* Run model over the labelled pictures of ds (those with label -1 are left out). want_raw: keep the transformed pixels too, at most 3,072 values a
+ * picture (larger ones reduced by whole factors with a box mean). With skip_bad the loader's replacements are left out, so each picture counts once. */
+typedef enum { EHM_PART_ALL, EHM_PART_LEARN, EHM_PART_HELD_OUT } ehm_part; /* of a set that is split by (seed, picture) */
+typedef struct { ehm_part part; double held_out_frac; uint64_t seed; } ehm_split;
+ehm_code ehm_features_of(ehm_features *out, ehm_model *m, ehm_dataset *ds, const ehm_split *split, int32_t n_workers, bool want_raw, ehm_err *err);
+void ehm_features_free(ehm_features *f);
+/* How raw pixels were taken, in words: "raw pixels 32x32x3". buf has 64 bytes. */
+const char *ehm_features_raw_name(const ehm_model *m, char *buf);
+/* Opens --train and --test; classes of test are matched by name to those of train; both need labels. Without --test, *test is NULL: split train. */
+ehm_code ehm_eval_open_pair(ehm_dataset **train, ehm_dataset **test, const ehm_config *c, int32_t channels, ehm_err *err);
+#endif

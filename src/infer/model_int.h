@@ -1,0 +1,41 @@
+/* An open model, for infer's own files. */
+#ifndef EHM_INFER_MODEL_INT_H
+#define EHM_INFER_MODEL_INT_H
+#include "exchange/weights_file.h"
+#include "infer/infer.h"
+#include "net/pixels.h"
+#include "net/vit.h"
+#include "recipe/method.h"
+
+/* Where a model comes from. */
+typedef struct {
+    ehm_weights_info info;
+    ehm_st *file;        /* weights to load over the start; NULL: none */
+    bool untrained;
+    uint64_t seed;       /* of the start */
+} ehm_model_source;
+ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);
+void ehm_model_source_close(ehm_model_source *s);
+
+/* With a decoder the weights live in a method (opened forward only), which also reconstructs; without one they are planned here. Features run the
+ * encoder over all patches in a pass of their own; its scratch and the method's are the same memory, used one after the other. */
+struct ehm_model {
+    ehm_arena arena;
+    char *spec;
+    ehm_weights_info info;
+    ehm_dev *d; ehm_dtype act; int32_t batch;
+    ehm_plan plan; bool planned;
+    ehm_method *method;               /* NULL: encoder only */
+    ehm_params params; ehm_vit_encoder own_enc; ehm_weights own_weights;
+    const ehm_vit_encoder *enc; const ehm_weights *weights;
+    ehm_vit_encoder_pass pass;
+    ehm_pixels pixels;
+    ehm_vit_route route;              /* every patch, in raster order */
+    ehm_view patches;
+    float *host_tokens;               /* [batch,1+L,D] */
+    void *host_wide;                  /* doubles of the same count, on devices that have them */
+    ehm_buf *probs; bool probs_per_head; /* made by the first look at attention: one picture's */
+};
+/* f32 from a view of the device's real type; n values. */
+ehm_code ehm_model_fetch(ehm_model *m, float *out, ehm_view v, ehm_err *err);
+#endif

@@ -1,0 +1,95 @@
+/* What the files of train/ share. */
+#ifndef EHM_TRAIN_TRAIN_INT_H
+#define EHM_TRAIN_TRAIN_INT_H
+#include "base/clock.h"
+#include "base/log.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "optim/ema.h"
+#include "train/train.h"
+
+#ifndef EHM_VERSION
+#define EHM_VERSION "unversioned"
+#endif
+
+enum { EHM_Z_WINDOW = 100, EHM_Z_LEAST = 20, EHM_STATE_CHUNK = 4 << 20, EHM_STATE_ALIGN = 64 };
+
+/* The last values of a curve, to say how unusual the next one is. Part of the checkpoint. */
+typedef struct { double v[EHM_Z_WINDOW]; int64_t n; } ehm_z_window;
+double ehm_z_push(ehm_z_window *w, double x); /* deviations of x from the values before it, 0 while there are few; then x is added */
+
+/* What a line of metrics.jsonl sums up. Part of the checkpoint. */
+typedef struct { double loss_sum, norm_sum, loss_z, norm_z; int64_t n; } ehm_meters;
+
+/* Length being fitted to a time limit. */
+typedef struct { bool pending, started; double t0_s, seconds; int64_t first_step, n_warm; } ehm_fit;
+
+struct ehm_train {
+    ehm_arena arena;
+    ehm_config cfg;
+    ehm_train_purpose purpose;
+    ehm_train_facts facts;
+    const char *why[EHM_SETTINGS_N];
+    double opened_s;                    /* ehm_clock_s at open: a time limit counts from here */
+    ehm_str early;                      /* talk before there is a train.log */
+
+    ehm_dev *dev;
+    ehm_dataset *ds;
+    ehm_data_summary summary;
+    ehm_run_mode mode;
+    ehm_run *run;
+
+    ehm_method *method;
+    ehm_plan plan;
+    bool planned;
+    ehm_weights average;                /* --ema */
+    ehm_adamw_state adamw;
+    ehm_clip clip;
+    ehm_view loss_mean;                 /* [1]: over the micro-batches of a step */
+    ehm_loader *loader;
+
+    ehm_schedule schedule;
+    int64_t step;                       /* finished ones */
+    double lr_sum, lr_sum_total;
+    ehm_z_window loss_window, norm_window;
+    ehm_meters meters;
+    ehm_fit fit;
+
+    int64_t resume_step;                /* -1: a fresh start */
+    ehm_json *saved;                    /* train.json of that checkpoint */
+    bool finished, extended;
+
+    void *chunk;                        /* EHM_STATE_CHUNK bytes between device and disk */
+    ehm_str text, state_text;           /* lines; the checkpoint's train.json */
+    double saved_at_s, save_cost_s;
+    int64_t saved_at_step;
+};
+
+/* To the log, and to train.log where there is one (else kept for it). */
+void ehm_train_say(ehm_train *t, ehm_log_level level, const char *fmt, ...) EHM_PRINTF(3, 4);
+
+/* plan_device.c */
+void ehm_train_plan_all(ehm_train *t, ehm_plan *p, ehm_method *m);
+ehm_code ehm_train_choose_batch(ehm_train *t, ehm_err *err);
+ehm_code ehm_train_place(ehm_train *t, ehm_err *err); /* all memory of the run */
+
+/* resume.c */
+ehm_code ehm_train_peek(ehm_train *t, ehm_err *err);        /* the newest checkpoint's train.json: compare and adopt settings */
+ehm_code ehm_train_check_saved(ehm_train *t, ehm_err *err); /* data and shape against it */
+ehm_code ehm_train_resume_schedule(ehm_train *t, ehm_err *err); /* the stored one; with --extend a segment more */
+ehm_code ehm_train_restore(ehm_train *t, ehm_err *err);     /* weights and moments */
+ehm_code ehm_train_save(ehm_train *t, ehm_err *err);        /* a checkpoint of now */
+
+/* step.c */
+typedef struct { double loss, norm, lr, progress; } ehm_step_out;
+ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err);
+
+/* train_export.c */
+ehm_code ehm_train_write_config(ehm_train *t, ehm_err *err);
+ehm_code ehm_train_export(ehm_train *t, ehm_err *err);
+
+/* settle.c */
+bool ehm_train_parse_size(const char *text, int32_t *h, int32_t *w); /* "64" or "64x96" */
+ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err); /* at t->step */
+double ehm_train_epoch_of(const ehm_train *t, int64_t step);
+#endif
