@@ -129,15 +129,41 @@ ehm_code ehm_dir_make(const char *path, ehm_err *err) {
         char c = *s;
         if (c && c != '/') continue;
         *s = 0;
-        if (mkdir(p, 0777) && !ehm_dir_exists(p)) {
-            if (errno == EEXIST) errno = ENOTDIR; /* "exists" would hide that it is a file */
-            rc = io_fail(err, p, "cannot make this folder");
+        if (mkdir(p, 0777)) {
+            int e = errno; /* looking whether it is there may say something else */
+            bool there = ehm_dir_exists(p);
+            errno = e == EEXIST ? ENOTDIR : e; /* "exists" would hide that it is a file */
+            if (!there) rc = io_fail(err, p, "cannot make this folder");
         }
         *s = c;
         if (!c) break;
     }
     free(p);
     return rc;
+}
+
+ehm_code ehm_dir_make_for(const char *path, ehm_err *err) {
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return EHM_OK;
+    char *dir = strndup(path, (size_t)(slash - path));
+    ehm_code rc = dir ? ehm_dir_make(dir, err) : no_memory(err, path);
+    free(dir);
+    return rc;
+}
+
+void ehm_path_hint_near(ehm_err *err, const char *path) {
+    ehm_arena a = {0};
+    ehm_strs names = {0};
+    ehm_err ignored = {0};
+    const char *base = ehm_path_base(path);
+    char *dir = ehm_arena_strndup(&a, path, (size_t)(base - path));
+    if (dir && !ehm_dir_list(&names, *dir ? dir : ".", &a, &ignored)) {
+        const char *near = ehm_nearest(base, names.v, names.n);
+        if (near) EHM_HINT(err, "did you mean %s%s?", dir, near);
+    } else if (dir) {
+        EHM_HINT(err, "the folder %s is not there either", dir);
+    }
+    ehm_arena_free(&a);
 }
 
 /* By descriptors, so that a link put in place meanwhile is removed and never followed. */
@@ -235,6 +261,7 @@ int64_t ehm_disk_free(const char *path) {
         else *slash = 0;
     }
     free(p);
+    if (!v.f_blocks) return -1; /* /proc and its like have no room to count */
     return (int64_t)v.f_bavail * (int64_t)v.f_frsize;
 }
 

@@ -15,12 +15,15 @@ bool ehm_dir_exists(const char *path);
 int64_t ehm_file_size(const char *path);   /* -1 when absent */
 double ehm_file_mtime(const char *path);   /* -1 when absent */
 ehm_code ehm_dir_make(const char *path, ehm_err *err); /* with parents; fine when there */
+ehm_code ehm_dir_make_for(const char *path, ehm_err *err); /* the folder that a file of this path would lie in */
 ehm_code ehm_dir_remove(const char *path, ehm_err *err); /* with all in it; fine when absent */
 ehm_code ehm_file_remove(const char *path, ehm_err *err); /* fine when absent */
 /* Names in a folder, sorted by code point, "." and ".." left out. */
 ehm_code ehm_dir_list(ehm_strs *out, const char *path, ehm_arena *a, ehm_err *err);
 char *ehm_path_join(ehm_arena *a, const char *dir, const char *name);
 const char *ehm_path_base(const char *path); /* after the last '/' */
+/* For a path that is not there: the nearest name of its folder as a hint. */
+void ehm_path_hint_near(ehm_err *err, const char *path);
 ehm_code ehm_dir_sync(const char *path, ehm_err *err);
 /* Free bytes on the file system that holds path (or its nearest existing parent); -1 unknown. */
 int64_t ehm_disk_free(const char *path);

@@ -20,8 +20,12 @@ typedef struct {
 } inspection;
 
 static ehm_dataset_opt options(const ehm_config *c) {
-    return (ehm_dataset_opt){.channels = EHM_IS_AUTO(c->channels) ? 0 : (int32_t)c->channels, .alpha = c->alpha, .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit,
-                             .max_pixels = c->max_pixels, .cache_dir = c->cache, .ignore_label = -1};
+    return (ehm_dataset_opt){.channels = EHM_IS_AUTO(c->channels) ? 0 : (int32_t)c->channels,
+                             .alpha = c->alpha,
+                             .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit,
+                             .max_pixels = c->max_pixels,
+                             .cache_dir = c->cache,
+                             .ignore_label = -1};
 }
 
 static ehm_code check(inspection *k, ehm_err *err) {
@@ -106,26 +110,33 @@ static void text_result(const inspection *k, ehm_out *out) {
     char num[32], secs[32];
     ehm_out_addf(out, "%s\n", k->summary.text);
     if (k->checked) {
-        ehm_out_addf(out, "checked: every file read in %s, %lld bad\n", ehm_format_seconds(k->check.seconds, secs), (long long)k->check.n_bad);
+        ehm_out_addf(out, "checked: every file read in %s, %lld bad\n",
+                     ehm_format_seconds(k->check.seconds, secs), (long long)k->check.n_bad);
         for (int64_t i = 0; i < k->check.n_kept && i < 20; i++) {
-            ehm_out_addf(out, "  %s: %s\n", ehm_dataset_name(k->ds, k->check.bad[i].id), k->check.bad[i].reason);
+            ehm_out_addf(out, "  %s: %s\n", ehm_dataset_name(k->ds, k->check.bad[i].id),
+                         k->check.bad[i].reason);
         }
-        if (k->check.n_bad > 20) ehm_out_addf(out, "  and %lld more; --json lists them\n", (long long)(k->check.n_bad - 20));
+        if (k->check.n_bad > 20)
+            ehm_out_addf(out, "  and %lld more; --json lists them\n", (long long)(k->check.n_bad - 20));
         if (k->twins.n_b) {
-            ehm_out_addf(out, "near-duplicates: %s pictures look like another one of the set\n", ehm_format_count(k->twins.n_b, num));
+            ehm_out_addf(out, "near-duplicates: %s pictures look like another one of the set\n",
+                         ehm_format_count(k->twins.n_b, num));
             for (int64_t i = 0; i < k->twins.n_kept && i < 5; i++) {
-                ehm_out_addf(out, "  %s and %s\n", ehm_dataset_name(k->ds, k->twins.pairs[i].a), ehm_dataset_name(k->ds, k->twins.pairs[i].b));
+                ehm_out_addf(out, "  %s and %s\n", ehm_dataset_name(k->ds, k->twins.pairs[i].a),
+                             ehm_dataset_name(k->ds, k->twins.pairs[i].b));
             }
         } else {
             ehm_out_add(out, "near-duplicates: none found\n");
         }
     }
     if (!k->exported) return;
-    ehm_out_addf(out, "exported: %lld pictures, %lld label maps, %lld boxes, %lld captions to %s\n", (long long)(k->out.n - k->out.n_bad), (long long)k->out.n_maps,
-                 (long long)k->out.n_boxes, (long long)k->out.n_captions, k->cfg->export);
+    ehm_out_addf(out, "exported: %lld pictures, %lld label maps, %lld boxes, %lld captions to %s\n",
+                 (long long)(k->out.n - k->out.n_bad), (long long)k->out.n_maps, (long long)k->out.n_boxes,
+                 (long long)k->out.n_captions, k->cfg->export);
 }
 
-/* Where several sets were given, a picture of one that looks like one of another is a leak between training and test. */
+/* Where several sets were given, a picture of one that looks like one of another is a leak between training
+ * and test. */
 static ehm_code warn_across(inspection *k, ehm_err *err) {
     if (!k->checked || k->cfg->data.n < 2 || !k->twins.n_pairs) return EHM_OK;
     ehm_dataset_opt opt = options(k->cfg);
@@ -144,7 +155,11 @@ static ehm_code warn_across(inspection *k, ehm_err *err) {
         while (of_b + 1 < k->cfg->data.n && k->twins.pairs[i].b >= first[of_b + 1]) of_b++;
         n_across += of_a != of_b;
     }
-    if (n_across) ehm_log(EHM_LOG_WARN, "%lld pairs of near-duplicates lie in different sets: measured on one after training on the other, results flatter", (long long)n_across);
+    if (n_across)
+        ehm_log(EHM_LOG_WARN,
+                "%lld pairs of near-duplicates lie in different sets: measured on one after training on the "
+                "other, results flatter",
+                (long long)n_across);
     return EHM_OK;
 }
 
@@ -153,7 +168,8 @@ static ehm_code inspect(inspection *k, ehm_out *out, ehm_err *err) {
     ehm_dataset_opt opt = options(c);
     EHM_TRY(ehm_dataset_open(&k->ds, &c->data, &opt, err));
     EHM_TRY(ehm_dataset_summary(k->ds, &k->summary, err));
-    if (c->check || c->export) EHM_TRY(ehm_pool_open(&k->pool, EHM_IS_AUTO(c->threads) ? ehm_cpu_count() : (int32_t)c->threads, err));
+    int64_t n_threads = !EHM_IS_AUTO(c->workers) ? c->workers : EHM_IS_AUTO(c->threads) ? ehm_cpu_count() : c->threads;
+    if (c->check || c->export) EHM_TRY(ehm_pool_open(&k->pool, (int32_t)n_threads, err));
     if (c->check) EHM_TRY(check(k, err));
     EHM_TRY(warn_across(k, err));
     if (c->export && !c->dry_run) {
@@ -180,14 +196,16 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_data = {
     .name = "data",
     .summary = "tells what a set of pictures holds; checks and exports it",
-    .groups = "data,dataset",
+    .groups = "data,read,dataset",
     .args = "PATH...",
     .n_args_max = -1,
     .args_key = "data",
-    .usage = "PATH... [--check] [--export DIR]",
-    .details = "Count, classes, sizes, channels and formats, from the file headers of up to 256 pictures spread over the set. With --check every file is "
+    .usage = "[--check] [--export DIR]",
+    .details = "Count, classes, sizes, channels and formats, from the file headers of up to 256 pictures "
+               "spread over the set. With --check every file is "
                "decoded, bad ones are named with the reason, and near-duplicates are looked for.\n\n"
-               "--export writes images/CLASS/NNNNNN.png, label maps, boxes as COCO and captions as far as the set has them; the folder it makes is a set "
+               "--export writes images/CLASS/NNNNNN.png, label maps, boxes as COCO and captions as far as "
+               "the set has them; the folder it makes is a set "
                "of pictures again.",
     .example = "ehm data scenes:1:64 --check\nehm data scenes:1:32 --export pictures\nehm data pictures",
     .run = run,

@@ -16,7 +16,8 @@ static const ehm_word *words(ehm_arena *a) {
 
 static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     ehm_model_opt opt = {c->device, EHM_IS_AUTO(c->threads) ? 0 : (int32_t)c->threads, c->dtype, 1};
-    ehm_dataset_opt data = {.alpha = c->alpha, .max_pixels = c->max_pixels, .cache_dir = c->cache, .ignore_label = -1};
+    ehm_dataset_opt data = {.alpha = c->alpha, .max_pixels = c->max_pixels, .cache_dir = c->cache, .ignore_label = -1,
+                            .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit};
     ehm_model *m = NULL;
     ehm_dataset *ds = NULL;
     ehm_unnorm how;
@@ -26,8 +27,11 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     if (!c->model) return EHM_FAIL(err, EHM_E_CONFIG, "--model is missing: a run folder or a model.safetensors");
     if (!c->image.n) return EHM_FAIL(err, EHM_E_CONFIG, "--image is missing: a picture, a folder, a list or a set");
     if (!c->out) return EHM_FAIL(err, EHM_E_CONFIG, "--out is missing: the picture to write");
+    if (!ehm_ends_nocase(c->out, ".png") && !ehm_ends_nocase(c->out, ".ppm") && !ehm_ends_nocase(c->out, ".pgm"))
+        return EHM_FAIL(err, EHM_E_CONFIG, "--out %s: the name of a drawing ends in .png, .ppm or .pgm", c->out);
     EHM_TRY(ehm_unnorm_of(&how, c->unnorm, err));
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
+    if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
     data.channels = ehm_model_shape(m)->channels;
     if ((rc = ehm_dataset_open(&ds, &c->image, &data, err))) goto done;
     ehm_reconstruction *r = EHM_NEW_N(out->arena, ehm_reconstruction, c->count);
@@ -37,11 +41,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     }
     if ((rc = ehm_reconstruct(r, &n, m, ds, 0, (int32_t)c->count, c->mask, c->mask_ratio, how, (uint64_t)c->seed, out->arena, err))) goto done;
     if ((rc = ehm_reconstruct_sheet(&sheet, r, n, m, c->mask, c->mask_ratio, how, out->arena, err))) goto done;
-    char *dir = ehm_arena_strdup(out->arena, c->out), *slash = dir ? strrchr(dir, '/') : NULL;
-    if (slash && slash != dir) {
-        *slash = 0;
-        if ((rc = ehm_dir_make(dir, err))) goto done;
-    }
+    if ((rc = ehm_dir_make_for(c->out, err))) goto done;
     if ((rc = ehm_image_write(c->out, &sheet, err))) goto done;
     double loss = 0;
     for (int32_t i = 0; i < n; i++) loss += r[i].loss / n;

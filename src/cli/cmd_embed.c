@@ -17,6 +17,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     if (!c->data.n) return EHM_FAIL(err, EHM_E_CONFIG, "--data is missing: the pictures to embed");
     if (!c->out) return EHM_FAIL(err, EHM_E_CONFIG, "--out is missing: the .npy file to write");
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
+    if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
     data.channels = ehm_model_shape(m)->channels;
     if ((rc = ehm_dataset_open(&ds, &c->data, &data, err))) goto done;
     if ((rc = ehm_embed(&r, m, ds, pool, c->out, EHM_IS_AUTO(c->workers) ? ehm_cpu_count() : (int32_t)c->workers, err))) goto done;

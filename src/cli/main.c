@@ -8,13 +8,15 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NUMERIC = 3, EXIT_SIGNAL = 128 };
 
+static volatile sig_atomic_t quiet;
+
 /* The first signal asks; a second one ends the program where it is. What a run has on disk is whole at any moment. */
 static void on_signal(int sig) {
     static const char text[] = "\nehm: stopping; again to end at once\n";
     int e = errno;
     if (ehm_stop_asked()) _exit(EXIT_SIGNAL + sig);
     ehm_stop_request(sig);
-    if (sig == SIGINT && write(STDERR_FILENO, text, sizeof text - 1) < 0) { /* nobody reads */ }
+    if (sig == SIGINT && !quiet && write(STDERR_FILENO, text, sizeof text - 1) < 0) { /* nobody reads */ }
     errno = e;
 }
 
@@ -104,6 +106,7 @@ int main(int argc, char **argv) {
     catch_signals();
     ehm_code rc = ehm_call_parse(&call, argc, argv, &a, &err);
     ehm_console_open(&call.cfg);
+    quiet = call.cfg.quiet;
     if (rc) code = wrong_usage(&call, &err);
     else if (call.help || call.version || !call.cmd) code = talk(&call, &a);
     else code = run(&call, &a, &err);

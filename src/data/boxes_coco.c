@@ -1,4 +1,5 @@
-/* Boxes from boxes.json (COCO) and from tables boxes/NAME.tsv (path, x0, y0, x1, y1: the corners are pixels that belong to it). */
+/* Boxes from boxes.json (COCO) and from tables boxes/NAME.tsv (path, x0, y0, x1, y1: the corners are pixels
+ * that belong to it). */
 #include "base/log.h"
 #include "data/sources_int.h"
 #include <stdio.h>
@@ -45,7 +46,9 @@ static ehm_code place(ehm_tree_source *t, placed *v, int64_t n, ehm_err *err) {
         it->n_boxes++;
     }
     t->base.has_boxes = true;
-    if (t->n_boxes_skipped) ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path, (long long)t->n_boxes_skipped);
+    if (t->n_boxes_skipped)
+        ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path,
+                (long long)t->n_boxes_skipped);
     return EHM_OK;
 }
 
@@ -59,7 +62,9 @@ typedef struct {
     ehm_err *err;
 } coco;
 
-static ehm_code bad(coco *c, const char *what, int32_t i) { return EHM_FAIL(c->err, EHM_E_FORMAT, "%s: %s (entry %d)", c->file, what, i); }
+static ehm_code bad(coco *c, const char *what, int32_t i) {
+    return EHM_FAIL(c->err, EHM_E_FORMAT, "%s: %s (entry %d)", c->file, what, i);
+}
 
 static bool id_of(const ehm_json *o, const char *key, int64_t *id) {
     const ehm_json *v = ehm_json_get(o, key);
@@ -74,7 +79,8 @@ static ehm_code read_categories(coco *c, const ehm_json *list, ehm_arena *a) {
     for (const ehm_json *o = list->first; o; o = o->next) {
         coco_category *k = &c->category[c->n_categories];
         k->name = ehm_json_str_or(o, "name", NULL);
-        if (!id_of(o, "id", &k->id) || !k->name) return bad(c, "a category lacks its id or name", c->n_categories);
+        if (!id_of(o, "id", &k->id) || !k->name)
+            return bad(c, "a category lacks its id or name", c->n_categories);
         c->n_categories++;
     }
     qsort(c->category, (size_t)c->n_categories, sizeof *c->category, by_category_id);
@@ -96,13 +102,15 @@ static ehm_code read_images(coco *c, const ehm_json *list, const char *prefix) {
     for (const ehm_json *o = list->first; o; o = o->next) {
         coco_image *m = &c->image[c->n_images];
         const char *name = ehm_json_str_or(o, "file_name", NULL);
-        if (!id_of(o, "id", &m->id) || !name) return bad(c, "an image lacks its id or file_name", c->n_images);
+        if (!id_of(o, "id", &m->id) || !name)
+            return bad(c, "an image lacks its id or file_name", c->n_images);
         m->w = ehm_json_num_or(o, "width", 0);
         m->h = ehm_json_num_or(o, "height", 0);
         m->item = ehm_tree_find(c->t, prefix, name);
         if (m->item < 0) { /* COCO's own file names stand below images/ */
             char *path = NULL;
-            if (asprintf(&path, "images/%s", name) < 0) return EHM_FAIL(c->err, EHM_E_MEMORY, "%s: no memory", c->file);
+            if (asprintf(&path, "images/%s", name) < 0)
+                return EHM_FAIL(c->err, EHM_E_MEMORY, "%s: no memory", c->file);
             m->item = ehm_tree_find(c->t, prefix, path);
             free(path);
         }
@@ -120,16 +128,21 @@ static ehm_code read_annotations(coco *c, const ehm_json *list) {
         const ehm_json *box = ehm_json_get(o, "bbox");
         coco_image im = {0};
         coco_category cat = {0};
-        if (!id_of(o, "image_id", &im.id) || !id_of(o, "category_id", &cat.id)) return bad(c, "an annotation lacks image_id or category_id", i);
-        if (!box || box->kind != EHM_JSON_ARR || box->n != 4) return bad(c, "an annotation lacks its bbox of four numbers", i);
+        if (!id_of(o, "image_id", &im.id) || !id_of(o, "category_id", &cat.id))
+            return bad(c, "an annotation lacks image_id or category_id", i);
+        if (!box || box->kind != EHM_JSON_ARR || box->n != 4)
+            return bad(c, "an annotation lacks its bbox of four numbers", i);
         double v[4], *p = v;
         for (const ehm_json *e = box->first; e; e = e->next) {
             if (e->kind != EHM_JSON_NUM) return bad(c, "a bbox holds something that is no number", i);
             *p++ = e->num;
         }
         const coco_image *m = bsearch(&im, c->image, (size_t)c->n_images, sizeof im, by_image_id);
-        const coco_category *k = bsearch(&cat, c->category, (size_t)c->n_categories, sizeof cat, by_category_id);
-        if (!m || !k) return bad(c, m ? "an annotation of an unknown category" : "an annotation of an unknown image", i);
+        const coco_category *k = bsearch(&cat, c->category, (size_t)c->n_categories, sizeof cat,
+                                         by_category_id);
+        if (!m || !k)
+            return bad(c, m ? "an annotation of an unknown category" : "an annotation of an unknown image",
+                       i);
         if (m->item < 0) continue; /* of another part of the set */
         double x0 = v[0] > 0 ? v[0] : 0, y0 = v[1] > 0 ? v[1] : 0, x1 = v[0] + v[2], y1 = v[1] + v[3];
         if (m->w > 0 && x1 > m->w) x1 = m->w;
@@ -138,7 +151,8 @@ static ehm_code read_annotations(coco *c, const ehm_json *list) {
             c->t->n_boxes_skipped++;
             continue;
         }
-        c->v[c->n] = (placed){m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category)}};
+        c->v[c->n] = (placed){
+            m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category)}};
         c->n++;
     }
     return place(c->t, c->v, c->n, c->err);
@@ -152,9 +166,13 @@ ehm_code ehm_boxes_coco(ehm_tree_source *t, int64_t member, const char *prefix, 
     ehm_code rc = ehm_files_read(t->files, member, 0, &text, &scratch, err);
     if (!rc) rc = ehm_json_parse(&root, (const char *)text.data, text.len, c.file, &scratch, err);
     if (!rc) {
-        const ehm_json *images = ehm_json_get(root, "images"), *notes = ehm_json_get(root, "annotations"), *cats = ehm_json_get(root, "categories");
-        bool lists = images && notes && cats && images->kind == EHM_JSON_ARR && notes->kind == EHM_JSON_ARR && cats->kind == EHM_JSON_ARR;
-        if (!lists) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no COCO file: it lacks the lists images, annotations or categories", c.file);
+        const ehm_json *images = ehm_json_get(root, "images"), *notes = ehm_json_get(root, "annotations"),
+                       *cats = ehm_json_get(root, "categories");
+        bool lists = images && notes && cats && images->kind == EHM_JSON_ARR && notes->kind == EHM_JSON_ARR &&
+                     cats->kind == EHM_JSON_ARR;
+        if (!lists)
+            rc = EHM_FAIL(err, EHM_E_FORMAT,
+                          "%s: no COCO file: it lacks the lists images, annotations or categories", c.file);
         if (!rc) rc = read_categories(&c, cats, a);
         if (!rc) rc = read_images(&c, images, prefix);
         if (!rc) rc = read_annotations(&c, notes);
@@ -166,7 +184,8 @@ ehm_code ehm_boxes_coco(ehm_tree_source *t, int64_t member, const char *prefix, 
     return rc;
 }
 
-static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, placed **v, int64_t *n, int64_t *cap, ehm_arena *scratch, ehm_err *err) {
+static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, placed **v, int64_t *n,
+                      int64_t *cap, ehm_arena *scratch, ehm_err *err) {
     const char *file = t->files->v[member].name;
     ehm_bytes text;
     EHM_TRY(ehm_files_read(t->files, member, 0, &text, scratch, err));
@@ -177,7 +196,10 @@ static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, pl
         int32_t n_fields = ehm_fields(line, field, 6);
         bool ok = n_fields == 5;
         for (int32_t k = 0; ok && k < 4; k++) ok = ehm_parse_f64(field[k + 1], &c[k]) && c[k] == c[k];
-        if (!ok) return EHM_FAIL(err, EHM_E_FORMAT, "%s:%lld: expected a path and the numbers x0 y0 x1 y1, with tabs between", file, (long long)l.line);
+        if (!ok)
+            return EHM_FAIL(err, EHM_E_FORMAT,
+                            "%s:%lld: expected a path and the numbers x0 y0 x1 y1, with tabs between", file,
+                            (long long)l.line);
         int64_t item = ehm_tree_find(t, prefix, field[0]);
         if (item < 0) continue; /* of another part of the set */
         double x0 = c[0] > 0 ? c[0] : 0, y0 = c[1] > 0 ? c[1] : 0;
@@ -193,13 +215,15 @@ static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, pl
             *cap = more;
         }
         int32_t label = t->v[item].label;
-        (*v)[*n] = (placed){item, *n, {(float)x0, (float)y0, (float)c[2] + 1, (float)c[3] + 1, label < 0 ? 0 : label}};
+        (*v)[*n] = (placed){
+            item, *n, {(float)x0, (float)y0, (float)c[2] + 1, (float)c[3] + 1, label < 0 ? 0 : label}};
         (*n)++;
     }
     return EHM_OK;
 }
 
-ehm_code ehm_boxes_tsv(ehm_tree_source *t, const int64_t *members, int32_t n_members, const char *prefix, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_boxes_tsv(ehm_tree_source *t, const int64_t *members, int32_t n_members, const char *prefix,
+                       ehm_arena *a, ehm_err *err) {
     placed *v = NULL;
     int64_t n = 0, cap = 0;
     ehm_arena scratch = {0};

@@ -1,4 +1,5 @@
-/* A dataset: sources joined, labels and classes made one, pictures decoded and brought to the set's channels and type. */
+/* A dataset: sources joined, labels and classes made one, pictures decoded and brought to the set's channels
+ * and type. */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -20,8 +21,18 @@ static const ehm_source_kind *const kinds[] = {
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds, N_LOOK = 256, HEAD_BYTES = 1 << 16 };
 
-typedef struct { int32_t w, h; const char *format; uint8_t c, type, has_alpha, has_icc; _Atomic uint8_t state; } seen_info; /* state 0 empty, 1 being written, 2 there */
-typedef struct { ehm_source *s; const char *spec; int64_t first, n; int32_t *class_of, *box_class_of; } joined;
+typedef struct {
+    int32_t w, h;
+    const char *format;
+    uint8_t c, type, has_alpha, has_icc;
+    _Atomic uint8_t state;
+} seen_info; /* state 0 empty, 1 being written, 2 there */
+typedef struct {
+    ehm_source *s;
+    const char *spec;
+    int64_t first, n;
+    int32_t *class_of, *box_class_of;
+} joined;
 
 struct ehm_dataset {
     ehm_arena arena;
@@ -51,36 +62,34 @@ static const ehm_source_kind *claimed_by(const char *path) {
 }
 
 static ehm_code not_there(const char *path, ehm_err *err) {
-    ehm_arena a = {0};
-    const char *base = ehm_path_base(path);
-    char *dir = ehm_arena_strndup(&a, path, (size_t)(base - path));
-    ehm_strs names = {0};
-    ehm_err ignore = {0};
-    if (dir && !ehm_dir_list(&names, *dir ? dir : ".", &a, &ignore)) {
-        const char *near = ehm_nearest(base, names.v, names.n);
-        if (near) EHM_HINT(err, "did you mean %s%s?", dir, near);
-    } else if (dir) {
-        EHM_HINT(err, "the folder %s is not there either", dir);
-    }
-    ehm_code rc = EHM_FAIL(err, EHM_E_CONFIG, "%s: there is no such file or folder", path);
-    ehm_arena_free(&a);
-    return rc;
+    static const char *const scenes = "scenes";
+    char head[16];
+    const char *colon = strchr(path, ':');
+    snprintf(head, sizeof head, "%.*s", colon ? (int)(colon - path) : 0, path);
+    if (colon && ehm_nearest(head, &scenes, 1)) EHM_HINT(err, "did you mean %s%s?", scenes, colon);
+    ehm_path_hint_near(err, path);
+    return EHM_FAIL(err, EHM_E_CONFIG, "%s: there is no such file or folder", path);
 }
 
 static ehm_code not_a_set(const char *path, ehm_err *err) {
     uint8_t head[64];
     ehm_pack pack;
     size_t n = ehm_peek(path, head, sizeof head, &pack);
-    EHM_HINT(err, "a set is a folder of pictures, a picture, a tar, a list of paths (.txt), CIFAR binary files, IDX, .npy, or scenes:SEED:COUNT");
+    EHM_HINT(err, "a set is a folder of pictures, a picture, a tar, a list of paths (.txt), CIFAR binary "
+                  "files, IDX, .npy, or scenes:SEED:COUNT");
     if (ehm_file_size(path) == 0) return EHM_FAIL(err, EHM_E_FORMAT, "%s: the file is empty", path);
-    if (pack != EHM_PACK_NONE) return EHM_FAIL(err, EHM_E_FORMAT, "%s: %s data that holds no tar and no IDX pictures", path, ehm_pack_name(pack));
+    if (pack != EHM_PACK_NONE)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: %s data that holds no tar and no IDX pictures", path,
+                        ehm_pack_name(pack));
     if (!n) return EHM_FAIL(err, EHM_E_IO, "%s: cannot be read", path);
-    return EHM_FAIL(err, EHM_E_FORMAT, "%s: is no picture and no set of pictures (it begins with %02x %02x %02x %02x)", path, head[0], n > 1 ? head[1] : 0,
-                    n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
+    return EHM_FAIL(err, EHM_E_FORMAT,
+                    "%s: is no picture and no set of pictures (it begins with %02x %02x %02x %02x)", path,
+                    head[0], n > 1 ? head[1] : 0, n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
 }
 
 /* PATH#NAME: what exists as written wins. */
-static ehm_code split_spec(const char *spec, const char **path, const char **subset, ehm_arena *a, ehm_err *err) {
+static ehm_code split_spec(const char *spec, const char **path, const char **subset, ehm_arena *a,
+                           ehm_err *err) {
     *path = spec;
     *subset = NULL;
     if (!*spec) return EHM_FAIL(err, EHM_E_CONFIG, "the path of the pictures is empty");
@@ -109,7 +118,8 @@ static ehm_code add_specs(ehm_strs *out, int32_t *cap, const char *spec, ehm_are
         parts[n_parts] = sep ? ehm_arena_strndup(a, p, (size_t)(sep - p)) : ehm_arena_strdup(a, p);
         if (!parts[n_parts]) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", spec);
         bool braces = strchr(parts[n_parts], '{') && strchr(parts[n_parts], '}');
-        if (!braces && !(ehm_file_exists(parts[n_parts]) && claimed_by(parts[n_parts]) == &ehm_source_tar)) apart = sep || n_parts ? true : apart;
+        if (!braces && !(ehm_file_exists(parts[n_parts]) && claimed_by(parts[n_parts]) == &ehm_source_tar))
+            apart = sep || n_parts ? true : apart;
         n_parts++;
         p = sep ? sep + 2 : NULL;
     }
@@ -178,8 +188,10 @@ static int by_class(const void *a, const void *b) {
 
 typedef struct { const char **v; int32_t n; } name_list;
 
-/* One list of names for all sources: theirs if they agree, else the union in order; map[k] takes source k's ids to it. */
-static ehm_code join_names(ehm_dataset *ds, const name_list *of, int32_t **map, name_list *out, ehm_err *err) {
+/* One list of names for all sources: theirs if they agree, else the union in order; map[k] takes source k's
+ * ids to it. */
+static ehm_code join_names(ehm_dataset *ds, const name_list *of, int32_t **map, name_list *out,
+                           ehm_err *err) {
     *out = (name_list){0};
     int32_t total = 0, first = -1;
     bool agree = true;
@@ -222,24 +234,31 @@ static ehm_code join_all_names(ehm_dataset *ds, ehm_err *err) {
     name_list *of = EHM_NEW_N(&ds->arena, name_list, ds->n_sources), out;
     int32_t **map = EHM_NEW_N(&ds->arena, int32_t *, ds->n_sources);
     if (!of || !map) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d sets", ds->n_sources);
-    for (int32_t k = 0; k < ds->n_sources; k++) of[k] = (name_list){ds->v[k].s->classes, ds->v[k].s->n_classes};
+    for (int32_t k = 0; k < ds->n_sources; k++)
+        of[k] = (name_list){ds->v[k].s->classes, ds->v[k].s->n_classes};
     EHM_TRY(join_names(ds, of, map, &out, err));
     for (int32_t k = 0; k < ds->n_sources; k++) ds->v[k].class_of = map[k];
     ds->classes = out.v;
     ds->n_classes = out.n;
-    for (int32_t k = 0; k < ds->n_sources; k++) of[k] = (name_list){ds->v[k].s->box_classes, ds->v[k].s->n_box_classes};
+    for (int32_t k = 0; k < ds->n_sources; k++)
+        of[k] = (name_list){ds->v[k].s->box_classes, ds->v[k].s->n_box_classes};
     EHM_TRY(join_names(ds, of, map, &out, err));
     for (int32_t k = 0; k < ds->n_sources; k++) ds->v[k].box_class_of = map[k];
     ds->box_classes = out.v;
     ds->n_box_classes = out.n;
     ds->ignore_label = ds->opt.ignore_label >= 0 ? ds->opt.ignore_label : 255;
     const joined *with = NULL;
-    for (int32_t k = 0; k < ds->n_sources; k++) { /* values of pixels cannot be renumbered by name: a map has no more than numbers */
+    for (int32_t k = 0; k < ds->n_sources;
+         k++) { /* values of pixels cannot be renumbered by name: a map has no more than numbers */
         const joined *j = &ds->v[k];
         if (!j->s->n_map_classes) continue;
-        if (with && (!same_names(with->s->map_classes, with->s->n_map_classes, j->s->map_classes, j->s->n_map_classes) || with->s->ignore_label != j->s->ignore_label)) {
+        if (with && (!same_names(with->s->map_classes, with->s->n_map_classes, j->s->map_classes,
+                                 j->s->n_map_classes) ||
+                     with->s->ignore_label != j->s->ignore_label)) {
             EHM_HINT(err, "give both the same classes.tsv");
-            return EHM_FAIL(err, EHM_E_MISMATCH, "%s has %d label-map classes and %s has %d, or they differ in name", with->spec, with->s->n_map_classes, j->spec, j->s->n_map_classes);
+            return EHM_FAIL(err, EHM_E_MISMATCH,
+                            "%s has %d label-map classes and %s has %d, or they differ in name", with->spec,
+                            with->s->n_map_classes, j->spec, j->s->n_map_classes);
         }
         with = j;
         ds->map_classes = j->s->map_classes;
@@ -249,7 +268,9 @@ static ehm_code join_all_names(ehm_dataset *ds, ehm_err *err) {
     return EHM_OK;
 }
 
-static int by_text_ptr(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_text_ptr(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* Names must be unique: where two sources share one, all get their source's spec in front. */
 static ehm_code unique_names(ehm_dataset *ds, ehm_err *err) {
@@ -286,7 +307,8 @@ static ehm_code unique_names(ehm_dataset *ds, ehm_err *err) {
 static ehm_code read_items(ehm_dataset *ds, ehm_err *err) {
     ds->labels = EHM_NEW_N(&ds->arena, int32_t, ds->n);
     ds->info = calloc((size_t)ds->n, sizeof *ds->info);
-    if (!ds->labels || !ds->info) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the index of %lld pictures", (long long)ds->n);
+    if (!ds->labels || !ds->info)
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the index of %lld pictures", (long long)ds->n);
     EHM_TRY(unique_names(ds, err));
     ehm_sha256 h;
     ehm_sha256_init(&h);
@@ -297,8 +319,11 @@ static ehm_code read_items(ehm_dataset *ds, ehm_err *err) {
         const joined *j = &ds->v[k];
         for (int64_t i = 0; i < j->n; i++) {
             ehm_source_item it;
-            if (j->s->kind->item(j->s, i, &it)) return EHM_FAIL(err, EHM_E_FORMAT, "%s: entry %lld cannot be read", j->spec, (long long)i);
-            int32_t label = it.label < 0 || it.label >= j->s->n_classes ? -1 : j->class_of ? j->class_of[it.label] : it.label;
+            if (j->s->kind->item(j->s, i, &it))
+                return EHM_FAIL(err, EHM_E_FORMAT, "%s: entry %lld cannot be read", j->spec, (long long)i);
+            int32_t label = it.label < 0 || it.label >= j->s->n_classes ? -1
+                            : j->class_of                               ? j->class_of[it.label]
+                                                                        : it.label;
             ds->labels[j->first + i] = label;
             const char *name = ds->names ? ds->names[j->first + i] : it.name;
             ehm_sha256_add(&h, name, strlen(name) + 1);
@@ -314,7 +339,9 @@ static ehm_code read_items(ehm_dataset *ds, ehm_err *err) {
 
 /* ---- channels and type: what most of a spread sample has ---- */
 
-static int64_t spread(const ehm_dataset *ds, int64_t k, int64_t n_look) { return ds->n <= n_look ? k : (int64_t)((double)k * (double)ds->n / (double)n_look); }
+static int64_t spread(const ehm_dataset *ds, int64_t k, int64_t n_look) {
+    return ds->n <= n_look ? k : (int64_t)((double)k * (double)ds->n / (double)n_look);
+}
 
 static int32_t counted_channels(const ehm_dataset *ds, const ehm_image_info *info) {
     bool keep = ds->opt.alpha && !strcmp(ds->opt.alpha, "keep");
@@ -352,13 +379,16 @@ static ehm_code choose_type(ehm_dataset *ds, ehm_err *err) {
     ds->channels = ds->opt.channels > 0 ? ds->opt.channels : best;
     bool common = best <= 4 && ds->channels <= 4;
     if (ds->channels != best && !common) {
-        EHM_HINT(err, "leave out --channels, or say %d", best);
-        return EHM_FAIL(err, EHM_E_CONFIG, "%s: pictures of %d channels cannot become %d", ds->spec, best, ds->channels);
+        EHM_HINT(err, "only 1 to 4 channels become one another; these pictures need --channels %d, and a model that "
+                      "was trained with it", best);
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s: pictures of %d channels cannot become %d", ds->spec, best,
+                        ds->channels);
     }
     return EHM_OK;
 }
 
-ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_dataset_opt *opt, ehm_err *err) {
+ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_dataset_opt *opt,
+                          ehm_err *err) {
     *out = NULL;
     if (!paths || paths->n < 1) return EHM_FAIL(err, EHM_E_CONFIG, "no pictures were named; say --data PATH");
     ehm_dataset *ds = calloc(1, sizeof *ds);
@@ -373,7 +403,8 @@ ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_da
     if (alpha && strcmp(alpha, "drop") && strcmp(alpha, "keep") && strcmp(alpha, "white")) {
         rc = EHM_FAIL(err, EHM_E_CONFIG, "alpha is drop, keep or white, not \"%s\"", alpha);
     }
-    if (ds->opt.channels < 0 || ds->opt.channels > 256) rc = EHM_FAIL(err, EHM_E_CONFIG, "channels is 1 to 256, not %d", ds->opt.channels);
+    if (ds->opt.channels < 0 || ds->opt.channels > 256)
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "channels is 1 to 256, not %d", ds->opt.channels);
     if (alpha) ds->opt.alpha = ehm_arena_strdup(&ds->arena, alpha);
     if (ds->opt.cache_dir) ds->opt.cache_dir = ehm_arena_strdup(&ds->arena, ds->opt.cache_dir);
     for (int32_t i = 0; i < paths->n && !rc; i++) {
@@ -382,7 +413,8 @@ ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_da
     }
     ds->spec = ehm_arena_strdup(&ds->arena, ehm_str_c(&spec));
     ds->v = EHM_NEW_N(&ds->arena, joined, specs.n + 1);
-    if (!rc && (spec.failed || !ds->spec || !ds->v)) rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory to open the pictures");
+    if (!rc && (spec.failed || !ds->spec || !ds->v))
+        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory to open the pictures");
     for (int32_t i = 0; i < specs.n && !rc; i++) {
         if (ds->opt.limit > 0 && ds->n >= ds->opt.limit) break;
         rc = open_source(ds, specs.v[i], err);
@@ -413,15 +445,23 @@ int64_t ehm_dataset_count(const ehm_dataset *ds) { return ds->n; }
 int32_t ehm_dataset_channels(const ehm_dataset *ds) { return ds->channels; }
 bool ehm_dataset_is_u8(const ehm_dataset *ds) { return ds->is_u8; }
 int32_t ehm_dataset_n_classes(const ehm_dataset *ds) { return ds->n_classes; }
-const char *ehm_dataset_class(const ehm_dataset *ds, int32_t i) { return i >= 0 && i < ds->n_classes ? ds->classes[i] : NULL; }
-int32_t ehm_dataset_label(const ehm_dataset *ds, int64_t i) { return i >= 0 && i < ds->n ? ds->labels[i] : -1; }
+const char *ehm_dataset_class(const ehm_dataset *ds, int32_t i) {
+    return i >= 0 && i < ds->n_classes ? ds->classes[i] : NULL;
+}
+int32_t ehm_dataset_label(const ehm_dataset *ds, int64_t i) {
+    return i >= 0 && i < ds->n ? ds->labels[i] : -1;
+}
 const char *ehm_dataset_spec(const ehm_dataset *ds) { return ds->spec; }
 const char *ehm_dataset_hash(const ehm_dataset *ds) { return ds->hash; }
 int32_t ehm_dataset_n_map_classes(const ehm_dataset *ds) { return ds->n_map_classes; }
-const char *ehm_dataset_map_class(const ehm_dataset *ds, int32_t i) { return i >= 0 && i < ds->n_map_classes ? ds->map_classes[i] : NULL; }
+const char *ehm_dataset_map_class(const ehm_dataset *ds, int32_t i) {
+    return i >= 0 && i < ds->n_map_classes ? ds->map_classes[i] : NULL;
+}
 int32_t ehm_dataset_ignore_label(const ehm_dataset *ds) { return ds->ignore_label; }
 int32_t ehm_dataset_n_box_classes(const ehm_dataset *ds) { return ds->n_box_classes; }
-const char *ehm_dataset_box_class(const ehm_dataset *ds, int32_t i) { return i >= 0 && i < ds->n_box_classes ? ds->box_classes[i] : NULL; }
+const char *ehm_dataset_box_class(const ehm_dataset *ds, int32_t i) {
+    return i >= 0 && i < ds->n_box_classes ? ds->box_classes[i] : NULL;
+}
 
 const char *ehm_dataset_name(const ehm_dataset *ds, int64_t i) {
     if (i < 0 || i >= ds->n) return NULL;
@@ -432,7 +472,9 @@ const char *ehm_dataset_name(const ehm_dataset *ds, int64_t i) {
 }
 
 typedef struct { const char *name; int32_t id; } class_key;
-static int by_key(const void *a, const void *b) { return strcmp(((const class_key *)a)->name, ((const class_key *)b)->name); }
+static int by_key(const void *a, const void *b) {
+    return strcmp(((const class_key *)a)->name, ((const class_key *)b)->name);
+}
 
 ehm_code ehm_dataset_adopt_classes(ehm_dataset *ds, const ehm_dataset *model, ehm_err *err) {
     int32_t n = model->n_classes;
@@ -464,7 +506,8 @@ ehm_code ehm_dataset_adopt_classes(ehm_dataset *ds, const ehm_dataset *model, eh
         map[i] = k ? k->id : -1;
         if (k || !used[i]) continue;
         ehm_hint_near(err, ds->classes[i], model->classes, n, "class");
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: the class \"%s\" is not among the %d classes of %s", ds->spec, ds->classes[i], n, model->spec);
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: the class \"%s\" is not among the %d classes of %s", ds->spec,
+                      ds->classes[i], n, model->spec);
         goto done;
     }
     for (int64_t i = 0; i < ds->n; i++) ds->labels[i] = ds->labels[i] >= 0 ? map[ds->labels[i]] : -1;
@@ -478,7 +521,9 @@ done:
 /* ---- reading ---- */
 
 static ehm_code in_range(const ehm_dataset *ds, int64_t i, ehm_err *err) {
-    return i >= 0 && i < ds->n ? EHM_OK : EHM_FAIL(err, EHM_E_ARG, "picture %lld of %lld", (long long)i, (long long)ds->n);
+    return i >= 0 && i < ds->n
+               ? EHM_OK
+               : EHM_FAIL(err, EHM_E_ARG, "picture %lld of %lld", (long long)i, (long long)ds->n);
 }
 
 static ehm_code told(ehm_code rc, const ehm_dataset *ds, int64_t i, ehm_err *err) {
@@ -487,7 +532,13 @@ static ehm_code told(ehm_code rc, const ehm_dataset *ds, int64_t i, ehm_err *err
 }
 
 static void info_out(ehm_image_info *out, const seen_info *s) {
-    *out = (ehm_image_info){.w = s->w, .h = s->h, .c = s->c, .type = (ehm_dtype)s->type, .format = s->format, .has_alpha = s->has_alpha, .has_icc = s->has_icc};
+    *out = (ehm_image_info){.w = s->w,
+                            .h = s->h,
+                            .c = s->c,
+                            .type = (ehm_dtype)s->type,
+                            .format = s->format,
+                            .has_alpha = s->has_alpha,
+                            .has_icc = s->has_icc};
 }
 
 static ehm_code probe(const joined *j, int64_t i, ehm_image_info *out, ehm_arena *scratch, ehm_err *err) {
@@ -504,11 +555,13 @@ static ehm_code probe(const joined *j, int64_t i, ehm_image_info *out, ehm_arena
     ehm_source_data d;
     EHM_TRY(j->s->kind->read(j->s, i, &d, scratch, err));
     if (!d.has_image) return ehm_image_probe(out, d.bytes.data, d.bytes.len, err);
-    *out = (ehm_image_info){.w = d.image.w, .h = d.image.h, .c = d.image.c, .type = d.image.type, .format = j->s->kind->name};
+    *out = (ehm_image_info){
+        .w = d.image.w, .h = d.image.h, .c = d.image.c, .type = d.image.type, .format = j->s->kind->name};
     return EHM_OK;
 }
 
-ehm_code ehm_dataset_size_of(ehm_dataset *ds, int64_t i, ehm_image_info *out, ehm_arena *scratch, ehm_err *err) {
+ehm_code ehm_dataset_size_of(ehm_dataset *ds, int64_t i, ehm_image_info *out, ehm_arena *scratch,
+                             ehm_err *err) {
     EHM_TRY(in_range(ds, i, err));
     seen_info *s = &ds->info[i];
     if (atomic_load_explicit(&s->state, memory_order_acquire) == 2) {
@@ -533,19 +586,25 @@ ehm_code ehm_dataset_size_of(ehm_dataset *ds, int64_t i, ehm_image_info *out, eh
 
 static ehm_code crop_image(ehm_image *im, const ehm_decode_opt *opt, ehm_arena *a, ehm_err *err) {
     if (!opt || opt->crop_w <= 0) return EHM_OK;
-    bool inside = opt->crop_x >= 0 && opt->crop_y >= 0 && opt->crop_h > 0 && opt->crop_x <= im->w - opt->crop_w && opt->crop_y <= im->h - opt->crop_h;
-    if (!inside) return EHM_FAIL(err, EHM_E_ARG, "crop %d,%d %dx%d outside a picture of %dx%d", opt->crop_x, opt->crop_y, opt->crop_w, opt->crop_h, im->w, im->h);
+    bool inside = opt->crop_x >= 0 && opt->crop_y >= 0 && opt->crop_h > 0 &&
+                  opt->crop_x <= im->w - opt->crop_w && opt->crop_y <= im->h - opt->crop_h;
+    if (!inside)
+        return EHM_FAIL(err, EHM_E_ARG, "crop %d,%d %dx%d outside a picture of %dx%d", opt->crop_x,
+                        opt->crop_y, opt->crop_w, opt->crop_h, im->w, im->h);
     ehm_image out;
     EHM_TRY(ehm_image_new(&out, opt->crop_w, opt->crop_h, im->c, im->type, a, err));
     size_t px = (size_t)im->c * ehm_dtype_size(im->type), row = (size_t)out.w * px;
     for (int32_t y = 0; y < out.h; y++) {
-        memcpy((char *)out.px + (size_t)y * row, (const char *)im->px + ((size_t)(y + opt->crop_y) * (size_t)im->w + (size_t)opt->crop_x) * px, row);
+        memcpy((char *)out.px + (size_t)y * row,
+               (const char *)im->px + ((size_t)(y + opt->crop_y) * (size_t)im->w + (size_t)opt->crop_x) * px,
+               row);
     }
     *im = out;
     return EHM_OK;
 }
 
-/* To the set's channels, then to its type. 16 bit / 257 rounded where a set of 8-bit pictures holds such a one. */
+/* To the set's channels, then to its type. 16 bit / 257 rounded where a set of 8-bit pictures holds such a
+ * one. */
 static ehm_code conform(const ehm_dataset *ds, ehm_image *im, ehm_arena *a, ehm_err *err) {
     ehm_image c;
     EHM_TRY(ehm_image_channels(&c, im, ds->channels, ds->opt.alpha, a, err));
@@ -570,7 +629,8 @@ static ehm_code conform(const ehm_dataset *ds, ehm_image *im, ehm_arena *a, ehm_
     return EHM_OK;
 }
 
-static ehm_code boxes_of(ehm_dataset *ds, const joined *j, int64_t i, ehm_sample *out, ehm_arena *a, ehm_err *err) {
+static ehm_code boxes_of(ehm_dataset *ds, const joined *j, int64_t i, ehm_sample *out, ehm_arena *a,
+                         ehm_err *err) {
     if (!out->n_boxes) return EHM_OK;
     ehm_image_info info;
     EHM_TRY(ehm_dataset_size_of(ds, i, &info, a, err));
@@ -589,7 +649,8 @@ static ehm_code boxes_of(ehm_dataset *ds, const joined *j, int64_t i, ehm_sample
     return EHM_OK;
 }
 
-static ehm_code read_sample(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_t want, const ehm_decode_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code read_sample(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_t want,
+                            const ehm_decode_opt *opt, ehm_arena *a, ehm_err *err) {
     const joined *j = source_of(ds, i);
     ehm_source_data d;
     EHM_TRY(j->s->kind->read(j->s, i - j->first, &d, a, err));
@@ -606,7 +667,8 @@ static ehm_code read_sample(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_
     return boxes_of(ds, j, i, out, a, err);
 }
 
-ehm_code ehm_dataset_read(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_t want, const ehm_decode_opt *opt, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_dataset_read(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_t want,
+                          const ehm_decode_opt *opt, ehm_arena *a, ehm_err *err) {
     EHM_TRY(in_range(ds, i, err));
     *out = (ehm_sample){.label = ds->labels[i]};
     return told(read_sample(ds, i, out, want, opt, a, err), ds, i, err);
@@ -614,12 +676,14 @@ ehm_code ehm_dataset_read(ehm_dataset *ds, int64_t i, ehm_sample *out, uint32_t 
 
 static ehm_code ppm_bytes(ehm_bytes *out, const ehm_image *im, ehm_arena *a, ehm_err *err) {
     if ((im->c != 1 && im->c != 3) || (im->type != EHM_U8 && im->type != EHM_U16)) {
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%d channels of %s have no picture format in this build", im->c, ehm_dtype_name(im->type));
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%d channels of %s have no picture format in this build",
+                        im->c, ehm_dtype_name(im->type));
     }
     size_t n = (size_t)im->w * (size_t)im->h * (size_t)im->c, size = ehm_dtype_size(im->type);
     uint8_t *p = ehm_arena_alloc(a, n * size + 64, 1);
     if (!p) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %zu bytes", n * size);
-    int head = snprintf((char *)p, 64, "P%d\n%d %d\n%d\n", im->c == 1 ? 5 : 6, im->w, im->h, size == 1 ? 255 : 65535);
+    int head = snprintf((char *)p, 64, "P%d\n%d %d\n%d\n", im->c == 1 ? 5 : 6, im->w, im->h,
+                        size == 1 ? 255 : 65535);
     uint8_t *to = p + head;
     if (size == 1) {
         memcpy(to, im->px, n);
@@ -674,7 +738,13 @@ static void float_range(ehm_dataset *ds, int64_t i, ehm_data_summary *out, bool 
     }
 }
 
-typedef struct { tally format[16]; tally channels[8]; int64_t n_bad, n_alpha, n_icc; int32_t n_sides, sides[N_LOOK]; bool any_float; } looked;
+typedef struct {
+    tally format[16];
+    tally channels[8];
+    int64_t n_bad, n_alpha, n_icc;
+    int32_t n_sides, sides[N_LOOK];
+    bool any_float;
+} looked;
 
 static ehm_code look_at_sample(ehm_dataset *ds, ehm_data_summary *out, looked *k, ehm_err *err) {
     static const char *const channel_words[] = {"", "grey", "grey+alpha", "RGB", "RGBA"};
@@ -708,45 +778,61 @@ static ehm_code look_at_sample(ehm_dataset *ds, ehm_data_summary *out, looked *k
 }
 
 static void tally_text(ehm_str *b, const tally *t, int32_t n_max) {
-    for (int32_t i = 0; i < n_max && t[i].name; i++) ehm_str_addf(b, "%s%s %lld", i ? ", " : "", t[i].name, (long long)t[i].n);
+    for (int32_t i = 0; i < n_max && t[i].name; i++)
+        ehm_str_addf(b, "%s%s %lld", i ? ", " : "", t[i].name, (long long)t[i].n);
 }
 
 static void summary_text(const ehm_dataset *ds, ehm_data_summary *o, const looked *k) {
     ehm_str b = {0};
     char num[32];
     ehm_str_addf(&b, "%s pictures", ehm_format_count(o->n, num));
-    for (int32_t i = 0; i < ds->n_sources && i < 4; i++) ehm_str_addf(&b, "%s%s %s", i ? ", " : " from ", ds->v[i].s->kind->name, ds->v[i].spec);
+    for (int32_t i = 0; i < ds->n_sources && i < 4; i++)
+        ehm_str_addf(&b, "%s%s %s", i ? ", " : " from ", ds->v[i].s->kind->name, ds->v[i].spec);
     if (ds->n_sources > 4) ehm_str_addf(&b, ", and %d more", ds->n_sources - 4);
     if (o->n_ignored) ehm_str_addf(&b, "\n%s other files are ignored", ehm_format_count(o->n_ignored, num));
     int64_t n_none = 0;
     for (int64_t i = 0; i < ds->n; i++) n_none += ds->labels[i] < 0;
     if (o->n_classes) {
-        ehm_str_addf(&b, "\n%d classes, %lld to %lld pictures each", o->n_classes, (long long)o->n_per_class_min, (long long)o->n_per_class_max);
+        ehm_str_addf(&b, "\n%d classes, %lld to %lld pictures each", o->n_classes,
+                     (long long)o->n_per_class_min, (long long)o->n_per_class_max);
         if (n_none) ehm_str_addf(&b, "; %lld pictures have none", (long long)n_none);
         ehm_str_addf(&b, ": ");
-        for (int32_t i = 0; i < o->n_classes && i < 10; i++) ehm_str_addf(&b, "%s%.40s", i ? ", " : "", ds->classes[i]);
+        for (int32_t i = 0; i < o->n_classes && i < 10; i++)
+            ehm_str_addf(&b, "%s%.40s", i ? ", " : "", ds->classes[i]);
         if (o->n_classes > 10) ehm_str_add(&b, ", ...");
     } else {
         ehm_str_add(&b, "\nno labels");
     }
-    ehm_str_addf(&b, "\nsizes of %lld looked at: %dx%d to %dx%d, median short side %d", (long long)o->n_sampled, o->min_w, o->min_h, o->max_w, o->max_h, o->median_short_side);
+    ehm_str_addf(&b, "\nsizes of %lld looked at: %dx%d to %dx%d, median short side %d",
+                 (long long)o->n_sampled, o->min_w, o->min_h, o->max_w, o->max_h, o->median_short_side);
     ehm_str_add(&b, "\nformats: ");
     tally_text(&b, k->format, 16);
     ehm_str_add(&b, "\nchannels: ");
     tally_text(&b, k->channels, 8);
     ehm_str_addf(&b, "; read as %d, %s", o->channels, ds->is_u8 ? "8 bit" : "float");
-    if (k->any_float) ehm_str_addf(&b, "\nfloating-point values from %g to %g, taken as they are", (double)o->value_min, (double)o->value_max);
-    if (k->n_alpha) ehm_str_addf(&b, "\n%lld have an alpha channel: %s", (long long)k->n_alpha, ds->opt.alpha ? ds->opt.alpha : "drop");
+    if (k->any_float)
+        ehm_str_addf(&b, "\nfloating-point values from %g to %g, taken as they are", (double)o->value_min,
+                     (double)o->value_max);
+    if (k->n_alpha)
+        ehm_str_addf(&b, "\n%lld have an alpha channel: %s", (long long)k->n_alpha,
+                     ds->opt.alpha ? ds->opt.alpha : "drop");
     if (k->n_icc) ehm_str_addf(&b, "\n%lld have a colour profile, which is ignored", (long long)k->n_icc);
-    if (o->has_label_maps) ehm_str_addf(&b, "\nlabel maps of %d classes, value %d ignored", ds->n_map_classes, ds->ignore_label);
+    if (o->has_label_maps)
+        ehm_str_addf(&b, "\nlabel maps of %d classes, value %d ignored", ds->n_map_classes, ds->ignore_label);
     if (o->has_boxes) ehm_str_addf(&b, "\nboxes of %d classes", ds->n_box_classes);
-    if (k->n_bad) ehm_str_addf(&b, "\n%lld of those looked at cannot be read; ehm data --check names them", (long long)k->n_bad);
+    if (k->n_bad)
+        ehm_str_addf(&b, "\n%lld of those looked at cannot be read; ehm data --check names them",
+                     (long long)k->n_bad);
     snprintf(o->text, sizeof o->text, "%s", ehm_str_c(&b));
     ehm_str_free(&b);
 }
 
 ehm_code ehm_dataset_summary(ehm_dataset *ds, ehm_data_summary *out, ehm_err *err) {
-    *out = (ehm_data_summary){.n = ds->n, .n_ignored = ds->n_ignored, .n_classes = ds->n_classes, .channels = ds->channels, .type = ds->is_u8 ? EHM_U8 : EHM_F32};
+    *out = (ehm_data_summary){.n = ds->n,
+                              .n_ignored = ds->n_ignored,
+                              .n_classes = ds->n_classes,
+                              .channels = ds->channels,
+                              .type = ds->is_u8 ? EHM_U8 : EHM_F32};
     for (int32_t k = 0; k < ds->n_sources; k++) {
         out->has_label_maps |= ds->v[k].s->has_label_maps;
         out->has_boxes |= ds->v[k].s->has_boxes;

@@ -51,10 +51,12 @@ static ehm_code make_folders(job *j, ehm_arena *a, ehm_err *err) {
         EHM_TRY(ehm_dir_list(&there, j->dir, a, err));
         if (there.n) {
             EHM_HINT(err, "name a folder that is not there yet");
-            return EHM_FAIL(err, EHM_E_CONFIG, "%s: the folder to export to is not empty (\"%s\")", j->dir, there.v[0]);
+            return EHM_FAIL(err, EHM_E_CONFIG, "%s: the folder to export to is not empty (\"%s\")", j->dir,
+                            there.v[0]);
         }
     }
-    const char *sub[] = {"images", j->maps ? "labels/class" : NULL, j->objects ? "labels/object" : NULL, j->objects ? "labels/part" : NULL};
+    const char *sub[] = {"images", j->maps ? "labels/class" : NULL, j->objects ? "labels/object" : NULL,
+                         j->objects ? "labels/part" : NULL};
     for (size_t i = 0; i < sizeof sub / sizeof *sub; i++) {
         char *path = sub[i] ? ehm_path_join(a, j->dir, sub[i]) : NULL;
         if (path) EHM_TRY(ehm_dir_make(path, err));
@@ -90,11 +92,15 @@ static ehm_code put_image(job *j, const char *name, const ehm_image *im, ehm_are
 
 /* The numbers a file can hold: 8 and 16 bit as they were before they became floats. */
 static ehm_code storable(job *j, int64_t i, ehm_image *im, ehm_arena *a, ehm_err *err) {
-    if (im->c > 4) return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: %d channels cannot be written as a picture", ehm_dataset_name(j->ds, i), im->c);
+    if (im->c > 4)
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: %d channels cannot be written as a picture",
+                        ehm_dataset_name(j->ds, i), im->c);
     if (im->type != EHM_F32) return EHM_OK;
     ehm_image_info info;
     EHM_TRY(ehm_dataset_size_of(j->ds, i, &info, a, err));
-    if (info.type == EHM_F32) return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: floating-point pictures cannot be written as PNG", ehm_dataset_name(j->ds, i));
+    if (info.type == EHM_F32)
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: floating-point pictures cannot be written as PNG",
+                        ehm_dataset_name(j->ds, i));
     ehm_image out;
     EHM_TRY(ehm_image_new(&out, im->w, im->h, im->c, info.type, a, err));
     size_t n = (size_t)im->w * (size_t)im->h * (size_t)im->c;
@@ -128,12 +134,15 @@ static ehm_code remember(written *w, const char *name, const ehm_sample *s, ehm_
 static ehm_code one(job *j, int64_t i, bool *bad, ehm_arena *a, ehm_err *err) {
     ehm_sample s;
     *bad = true;
-    EHM_TRY(ehm_dataset_read(j->ds, i, &s, EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION, NULL, a, err));
+    EHM_TRY(ehm_dataset_read(j->ds, i, &s,
+                             EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION,
+                             NULL, a, err));
     *bad = false;
     EHM_TRY(storable(j, i, &s.image, a, err));
     const char *end = ehm_ends(j->end, ".ppm") && s.image.c == 1 ? ".pgm" : j->end;
-    char *name = s.label >= 0 ? ehm_arena_printf(a, "images/%s/%06lld%s", j->folder[s.label], (long long)i, end)
-                              : ehm_arena_printf(a, "images/%06lld%s", (long long)i, end);
+    char *name = s.label >= 0
+                     ? ehm_arena_printf(a, "images/%s/%06lld%s", j->folder[s.label], (long long)i, end)
+                     : ehm_arena_printf(a, "images/%06lld%s", (long long)i, end);
     if (!name) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a name");
     EHM_TRY(put_image(j, name, &s.image, a, err));
     static const char *const folder[] = {"class", "object", "part"};
@@ -165,13 +174,15 @@ static void some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     double now = ehm_clock_s();
     if (i_thread == 0 && now - j->said_s > 0.25) {
         j->said_s = now;
-        ehm_progress(false, "exporting: %lld of %lld", (long long)j->n_done, (long long)ehm_dataset_count(j->ds));
+        ehm_progress(false, "exporting: %lld of %lld", (long long)j->n_done,
+                     (long long)ehm_dataset_count(j->ds));
     }
 }
 
 static ehm_code put_text(job *j, const char *name, ehm_str *text, ehm_err *err) {
     char *path = NULL;
-    if (text->failed || asprintf(&path, "%s/%s", j->dir, name) < 0) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", name);
+    if (text->failed || asprintf(&path, "%s/%s", j->dir, name) < 0)
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", name);
     ehm_code rc = ehm_file_write(path, ehm_str_c(text), text->len, err);
     free(path);
     return rc;
@@ -180,7 +191,8 @@ static ehm_code put_text(job *j, const char *name, ehm_str *text, ehm_err *err) 
 static ehm_code put_classes(job *j, ehm_err *err) {
     ehm_str b = {0};
     ehm_code rc = EHM_OK;
-    int32_t n = ehm_dataset_n_classes(j->ds), n_maps = ehm_dataset_n_map_classes(j->ds), ignore = ehm_dataset_ignore_label(j->ds);
+    int32_t n = ehm_dataset_n_classes(j->ds), n_maps = ehm_dataset_n_map_classes(j->ds),
+            ignore = ehm_dataset_ignore_label(j->ds);
     for (int32_t i = 0; i < n; i++) ehm_str_addf(&b, "%s\n", j->folder[i]);
     if (n) rc = put_text(j, "classes.txt", &b, err);
     ehm_str_clear(&b);
@@ -290,7 +302,8 @@ static ehm_code run(job *j, ehm_data_exported *out, ehm_pool *pool, ehm_arena *a
     return EHM_OK;
 }
 
-ehm_code ehm_data_export(ehm_data_exported *out, ehm_dataset *ds, const char *dir, ehm_pool *pool, ehm_err *err) {
+ehm_code ehm_data_export(ehm_data_exported *out, ehm_dataset *ds, const char *dir, ehm_pool *pool,
+                         ehm_err *err) {
     *out = (ehm_data_exported){.n = ehm_dataset_count(ds)};
     ehm_arena a = {0};
     ehm_sample s;
@@ -309,7 +322,9 @@ ehm_code ehm_data_export(ehm_data_exported *out, ehm_dataset *ds, const char *di
     int32_t n_threads = ehm_pool_threads(pool);
     j.arenas = calloc((size_t)n_threads, sizeof *j.arenas);
     j.v = calloc((size_t)out->n, sizeof *j.v);
-    ehm_code rc = j.arenas && j.v ? run(&j, out, pool, &a, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory to export %lld pictures", (long long)out->n);
+    ehm_code rc = j.arenas && j.v
+                      ? run(&j, out, pool, &a, err)
+                      : EHM_FAIL(err, EHM_E_MEMORY, "no memory to export %lld pictures", (long long)out->n);
     for (int64_t i = 0; j.v && i < out->n; i++) {
         free(j.v[i].path);
         free(j.v[i].boxes);

@@ -8,13 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDE = 32, LOW = 8, MAX_KEPT = 10000, BAND_BITS = 16, N_BANDS = 4, MAX_DIFFERENT_BITS = 8, MAX_GREY_DIFFERENCE = 5, NEIGHBOURS = 256 };
+enum {
+    SIDE = 32,
+    LOW = 8,
+    MAX_KEPT = 10000,
+    BAND_BITS = 16,
+    N_BANDS = 4,
+    MAX_DIFFERENT_BITS = 8,
+    MAX_GREY_DIFFERENCE = 5,
+    NEIGHBOURS = 256
+};
 
 /* ---- prints ---- */
 
 static ehm_code small_grey(float *out, int32_t side, const ehm_image *im, ehm_arena *scratch, ehm_err *err) {
     ehm_image grey = *im, small;
-    if (im->c == 2 || im->c == 3 || im->c == 4) EHM_TRY(ehm_image_channels(&grey, im, 1, "drop", scratch, err));
+    if (im->c == 2 || im->c == 3 || im->c == 4)
+        EHM_TRY(ehm_image_channels(&grey, im, 1, "drop", scratch, err));
     EHM_TRY(ehm_image_new(&small, side, side, grey.c, grey.type, scratch, err));
     EHM_TRY(ehm_resize(&small, &grey, NULL, EHM_RESIZE_BILINEAR, scratch, err));
     float *all = EHM_NEW_N(scratch, float, side * side * grey.c);
@@ -28,7 +38,8 @@ static ehm_code small_grey(float *out, int32_t side, const ehm_image *im, ehm_ar
     return EHM_OK;
 }
 
-/* The 8x8 lowest cosines of a 32x32 grey copy, without the mean; each sign is against their median (Zauner 2010, 3.2.1). */
+/* The 8x8 lowest cosines of a 32x32 grey copy, without the mean; each sign is against their median (Zauner
+ * 2010, 3.2.1). */
 static uint64_t low_signs(const float *px) {
     double cosine[LOW][SIDE], rows[LOW][SIDE], v[LOW * LOW], sorted[LOW * LOW];
     for (int32_t u = 0; u < LOW; u++) {
@@ -70,7 +81,8 @@ ehm_code ehm_print_of(ehm_print *out, const ehm_image *im, ehm_arena *scratch, e
         if (px[i] < least) least = px[i];
         if (px[i] > most) most = px[i];
     }
-    bool unit = im->type != EHM_F32 || (least >= 0 && most <= 1); /* other floats are compared within their own range */
+    bool unit = im->type != EHM_F32 ||
+                (least >= 0 && most <= 1); /* other floats are compared within their own range */
     float from = unit ? 0 : least, range = unit ? 1 : most - least;
     out->flat = !(most - least > (unit ? 0.03f : 0.0f));
     for (int32_t y = 0; y < LOW && !out->flat; y++) {
@@ -105,7 +117,8 @@ static ehm_code look(pass *p, int64_t i, ehm_arena *a, ehm_err *err) {
     const ehm_image *maps[] = {&s.label_map, &s.object_map, &s.part_map};
     for (int32_t k = 0; p->reason && k < 3; k++) {
         if (maps[k]->px && (maps[k]->w != s.image.w || maps[k]->h != s.image.h)) {
-            return EHM_FAIL(err, EHM_E_MISMATCH, "%s is %dx%d, its label map %dx%d", ehm_dataset_name(p->ds, i), s.image.w, s.image.h, maps[k]->w, maps[k]->h);
+            return EHM_FAIL(err, EHM_E_MISMATCH, "%s is %dx%d, its label map %dx%d",
+                            ehm_dataset_name(p->ds, i), s.image.w, s.image.h, maps[k]->w, maps[k]->h);
         }
     }
     return p->prints ? ehm_print_of(&p->prints[i], &s.image, a, err) : EHM_OK;
@@ -119,14 +132,16 @@ static void some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
         if (p->prints) p->prints[i] = (ehm_print){0};
         if (look(p, i, &p->arenas[i_thread], &err)) {
             atomic_fetch_add(&p->n_bad, 1);
-            if (p->reason && asprintf(&p->reason[i], "%s%s%s", err.what, *err.hint ? "; " : "", err.hint) < 0) p->reason[i] = NULL;
+            if (p->reason && asprintf(&p->reason[i], "%s%s%s", err.what, *err.hint ? "; " : "", err.hint) < 0)
+                p->reason[i] = NULL;
         }
         atomic_fetch_add(&p->n_done, 1);
     }
     double now = ehm_clock_s();
     if (i_thread == 0 && now - p->said_s > 0.25) {
         p->said_s = now;
-        ehm_progress(false, "%s: %lld of %lld, %lld bad", p->doing, (long long)p->n_done, (long long)ehm_dataset_count(p->ds), (long long)p->n_bad);
+        ehm_progress(false, "%s: %lld of %lld, %lld bad", p->doing, (long long)p->n_done,
+                     (long long)ehm_dataset_count(p->ds), (long long)p->n_bad);
     }
 }
 
@@ -148,11 +163,15 @@ ehm_code ehm_data_prints(ehm_print *prints, ehm_dataset *ds, ehm_pool *pool, ehm
     return run_pass(&p, pool, err);
 }
 
-ehm_code ehm_data_check(ehm_data_checked *out, ehm_dataset *ds, ehm_print *prints, ehm_pool *pool, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_data_check(ehm_data_checked *out, ehm_dataset *ds, ehm_print *prints, ehm_pool *pool,
+                        ehm_arena *a, ehm_err *err) {
     int64_t n = ehm_dataset_count(ds);
     double begin_s = ehm_clock_s();
     *out = (ehm_data_checked){.n = n};
-    pass p = {.ds = ds, .prints = prints, .want = EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION, .doing = "checking"};
+    pass p = {.ds = ds,
+              .prints = prints,
+              .want = EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION,
+              .doing = "checking"};
     p.reason = calloc((size_t)n, sizeof *p.reason);
     if (!p.reason) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to check %lld pictures", (long long)n);
     ehm_code rc = run_pass(&p, pool, err);
@@ -211,15 +230,18 @@ static bool alike(const ehm_print *x, const ehm_print *y) {
     return sum <= MAX_GREY_DIFFERENCE * LOW * LOW;
 }
 
-/* Two prints that differ in few signs agree in one of four bands of 16: sorted by a band, twins are neighbours. Where a band
- * holds very many, each is compared with the nearest in order only, so that the time stays about linear. */
-static bool match_band(twin_list *l, entry *v, int64_t n, int32_t band, const ehm_print *a, const ehm_print *b) {
+/* Two prints that differ in few signs agree in one of four bands of 16: sorted by a band, twins are
+ * neighbours. Where a band holds very many, each is compared with the nearest in order only, so that the time
+ * stays about linear. */
+static bool match_band(twin_list *l, entry *v, int64_t n, int32_t band, const ehm_print *a,
+                       const ehm_print *b) {
     for (int64_t i = 0; i < n; i++) v[i].key = v[i].signs >> (band * BAND_BITS) & 0xffff;
     qsort(v, (size_t)n, sizeof *v, by_key);
     for (int64_t i = 0; i < n; i++) {
         for (int64_t k = i + 1; k < n && k <= i + NEIGHBOURS && v[k].key == v[i].key; k++) {
             if (b && v[i].second == v[k].second) continue;
-            const ehm_print *x = v[i].second ? &b[v[i].id] : &a[v[i].id], *y = v[k].second ? &b[v[k].id] : &a[v[k].id];
+            const ehm_print *x = v[i].second ? &b[v[i].id] : &a[v[i].id],
+                            *y = v[k].second ? &b[v[k].id] : &a[v[k].id];
             if (!alike(x, y)) continue;
             bool swap = b ? v[i].second : v[i].id > v[k].id;
             if (!keep(l, swap ? v[k].id : v[i].id, swap ? v[i].id : v[k].id)) return false;
@@ -228,7 +250,8 @@ static bool match_band(twin_list *l, entry *v, int64_t n, int32_t band, const eh
     return true;
 }
 
-ehm_code ehm_prints_match(ehm_twins *out, const ehm_print *a, int64_t n_a, const ehm_print *b, int64_t n_b, ehm_arena *arena, ehm_err *err) {
+ehm_code ehm_prints_match(ehm_twins *out, const ehm_print *a, int64_t n_a, const ehm_print *b, int64_t n_b,
+                          ehm_arena *arena, ehm_err *err) {
     *out = (ehm_twins){0};
     int64_t n = 0, n_all = n_a + (b ? n_b : 0), n_marks = b ? n_b : n_a;
     entry *v = malloc((size_t)(n_all + 1) * sizeof *v);

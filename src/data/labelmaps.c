@@ -12,10 +12,14 @@
 
 enum { MAX_MAP_CLASSES = 65536, N_LOOK = 512 };
 
-ehm_code ehm_class_list_read(ehm_class_list *out, const char *file, ehm_bytes text, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_class_list_read(ehm_class_list *out, const char *file, ehm_bytes text, ehm_arena *a,
+                             ehm_err *err) {
     int32_t cap = 1;
     for (size_t i = 0; i < text.len; i++) cap += text.data[i] == '\n';
-    *out = (ehm_class_list){.file = file, .name = EHM_NEW_N(a, const char *, cap), .words = EHM_NEW_N(a, const char *, cap), .id = EHM_NEW_N(a, int32_t, cap)};
+    *out = (ehm_class_list){.file = file,
+                            .name = EHM_NEW_N(a, const char *, cap),
+                            .words = EHM_NEW_N(a, const char *, cap),
+                            .id = EHM_NEW_N(a, int32_t, cap)};
     if (!out->name || !out->words || !out->id) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", file);
     if (memchr(text.data, 0, text.len)) return EHM_FAIL(err, EHM_E_FORMAT, "%s: is no text", file);
     out->numbered = true;
@@ -39,7 +43,8 @@ ehm_code ehm_class_list_read(ehm_class_list *out, const char *file, ehm_bytes te
         memcpy(sorted, out->name, (size_t)out->n * sizeof *sorted);
         qsort(sorted, (size_t)out->n, sizeof *sorted, ehm_strcmp_qsort);
         for (int32_t i = 1; i < out->n && !rc; i++) {
-            if (!strcmp(sorted[i - 1], sorted[i])) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: names \"%s\" twice", file, sorted[i]);
+            if (!strcmp(sorted[i - 1], sorted[i]))
+                rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: names \"%s\" twice", file, sorted[i]);
         }
     }
     ehm_arena_free(&scratch);
@@ -60,7 +65,8 @@ ehm_code ehm_class_list_beside(ehm_class_list *out, const char *path, ehm_arena 
     return EHM_OK;
 }
 
-ehm_code ehm_classes_numbered(ehm_source *s, int32_t n, const ehm_class_list *list, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_classes_numbered(ehm_source *s, int32_t n, const ehm_class_list *list, ehm_arena *a,
+                              ehm_err *err) {
     int32_t n_list = list ? list->n : 0;
     if (n_list > n) n = n_list;
     s->classes = EHM_NEW_N(a, const char *, n ? n : 1);
@@ -81,10 +87,12 @@ ehm_code ehm_classes_numbered(ehm_source *s, int32_t n, const ehm_class_list *li
 }
 
 static bool is_void(const char *name) {
-    return name && (!strcasecmp(name, "unlabelled") || !strcasecmp(name, "unlabeled") || !strcasecmp(name, "void") || !strcasecmp(name, "ignore"));
+    return name && (!strcasecmp(name, "unlabelled") || !strcasecmp(name, "unlabeled") ||
+                    !strcasecmp(name, "void") || !strcasecmp(name, "ignore"));
 }
 
-ehm_code ehm_label_map_read(const ehm_tree_source *t, int64_t member, bool check, ehm_image *out, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_label_map_read(const ehm_tree_source *t, int64_t member, bool check, ehm_image *out,
+                            ehm_arena *a, ehm_err *err) {
     ehm_bytes bytes;
     const char *name = t->files->v[member].name;
     EHM_TRY(ehm_files_read(t->files, member, 0, &bytes, a, err));
@@ -99,8 +107,8 @@ ehm_code ehm_label_map_read(const ehm_tree_source *t, int64_t member, bool check
         int32_t v = out->type == EHM_U16 ? ((const uint16_t *)out->px)[i] : ((const uint8_t *)out->px)[i];
         if (v < t->base.n_map_classes || v == t->base.ignore_label) continue;
         EHM_HINT(err, "name every value in classes.tsv (value, tab, name), or say --ignore-label %d", v);
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: value %d at x %lld, y %lld, but the set has %d map classes", name, v, (long long)(i % out->w),
-                        (long long)(i / out->w), t->base.n_map_classes);
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: value %d at x %lld, y %lld, but the set has %d map classes",
+                        name, v, (long long)(i % out->w), (long long)(i / out->w), t->base.n_map_classes);
     }
     return EHM_OK;
 }
@@ -118,24 +126,28 @@ static ehm_code largest_value(const ehm_tree_source *t, int32_t ignore, int32_t 
         ehm_image m;
         ehm_err ignored = {0};
         ehm_arena_reset(&scratch);
-        if (ehm_label_map_read(t, t->v[i].map, false, &m, &scratch, &ignored)) continue; /* a bad file: told when it is read */
+        if (ehm_label_map_read(t, t->v[i].map, false, &m, &scratch, &ignored))
+            continue; /* a bad file: told when it is read */
         int64_t n = (int64_t)m.w * m.h;
         for (int64_t k = 0; k < n; k++) {
             int32_t v = m.type == EHM_U16 ? ((const uint16_t *)m.px)[k] : ((const uint8_t *)m.px)[k];
             if (v != ignore && v > *most) *most = v;
         }
-        if (ehm_stop_asked()) rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped while reading label maps of %s", t->path);
+        if (ehm_stop_asked())
+            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped while reading label maps of %s", t->path);
     }
     ehm_arena_free(&scratch);
     return rc;
 }
 
-ehm_code ehm_label_maps_classes(ehm_tree_source *t, const ehm_class_list *list, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_label_maps_classes(ehm_tree_source *t, const ehm_class_list *list, const ehm_dataset_opt *opt,
+                                ehm_arena *a, ehm_err *err) {
     ehm_source *s = &t->base;
     int32_t ignore = opt ? opt->ignore_label : -1, n = 0;
     if (ignore < 0 && list) {
         for (int32_t i = 0; i < list->n; i++) {
-            if (is_void(list->numbered ? list->words[i] : list->name[i])) ignore = list->numbered ? list->id[i] : i;
+            if (is_void(list->numbered ? list->words[i] : list->name[i]))
+                ignore = list->numbered ? list->id[i] : i;
         }
     }
     s->ignore_label = ignore < 0 ? 255 : ignore;

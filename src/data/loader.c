@@ -345,7 +345,7 @@ static ehm_code judge(ehm_loader *l, bool at_end, bool given_up, ehm_err *err) {
     else
         EHM_FAIL(err, EHM_E_FORMAT, "%lld of %lld pictures seen are bad, a share of %.3g where %.3g is permitted: %s", (long long)l->n_bad, (long long)l->n_seen,
                  (double)l->n_bad / (double)l->n_seen, l->opt.max_bad, ehm_str_c(&text));
-    EHM_HINT(err, "ehm data --check names every bad file; --max-bad permits a larger share");
+    EHM_HINT(err, "ehm data --check names every bad file%s", l->n_bad == l->n ? "" : "; --max-bad permits a larger share");
     ehm_str_free(&text);
     return EHM_E_FORMAT;
 }

@@ -1,5 +1,5 @@
-/* CIFAR-10 and CIFAR-100 binary files: records of one label byte (CIFAR-100: coarse and fine) and 3072 bytes, a plane each of
- * red, green and blue, 32x32, row by row. */
+/* CIFAR-10 and CIFAR-100 binary files: records of one label byte (CIFAR-100: coarse and fine) and 3072 bytes,
+ * a plane each of red, green and blue, 32x32, row by row. */
 #include "base/file.h"
 #include "data/sources_int.h"
 #include <errno.h>
@@ -13,7 +13,15 @@ extern const ehm_source_kind ehm_source_cifar;
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, N_LOOK = 64 };
 
 typedef struct { const char *path, *base; int fd; int64_t first, n; } batch;
-typedef struct { ehm_source base; int32_t n_label_bytes; batch *v; int32_t n_batches; int64_t n; char *names; uint8_t *labels; } cifar_source;
+typedef struct {
+    ehm_source base;
+    int32_t n_label_bytes;
+    batch *v;
+    int32_t n_batches;
+    int64_t n;
+    char *names;
+    uint8_t *labels;
+} cifar_source;
 
 /* 1: CIFAR-10, 2: CIFAR-100, 0: neither. Size and the label bytes of records spread over the file decide. */
 static int32_t label_bytes(const char *path) {
@@ -63,7 +71,8 @@ static bool in_part(const char *base, const char *subset) {
     return ehm_starts(base, subset);
 }
 
-static ehm_code find_batches(cifar_source *c, const char *path, const char *subset, ehm_arena *a, ehm_err *err) {
+static ehm_code find_batches(cifar_source *c, const char *path, const char *subset, ehm_arena *a,
+                             ehm_err *err) {
     ehm_strs names = {0};
     const char *one = ehm_path_base(path);
     bool dir = ehm_dir_exists(path);
@@ -84,16 +93,22 @@ static ehm_code find_batches(cifar_source *c, const char *path, const char *subs
             n_other++;
             continue;
         }
-        if (c->n_label_bytes && c->n_label_bytes != n_label) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: CIFAR-10 and CIFAR-100 files in one folder", path);
+        if (c->n_label_bytes && c->n_label_bytes != n_label)
+            return EHM_FAIL(err, EHM_E_MISMATCH, "%s: CIFAR-10 and CIFAR-100 files in one folder", path);
         c->n_label_bytes = n_label;
         batch *b = &c->v[c->n_batches++];
-        *b = (batch){.path = full, .base = ehm_path_base(full), .fd = open(full, O_RDONLY | O_CLOEXEC), .first = c->n, .n = ehm_file_size(full) / (PIXELS + n_label)};
+        *b = (batch){.path = full,
+                     .base = ehm_path_base(full),
+                     .fd = open(full, O_RDONLY | O_CLOEXEC),
+                     .first = c->n,
+                     .n = ehm_file_size(full) / (PIXELS + n_label)};
         if (b->fd < 0) return EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", full, strerror(errno));
         c->n += b->n;
     }
     if (c->n) return EHM_OK;
     EHM_HINT(err, "the parts of a CIFAR folder are train and test");
-    return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: none of its %d CIFAR files belongs to that part", path, subset ? subset : "", n_other);
+    return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: none of its %d CIFAR files belongs to that part", path,
+                    subset ? subset : "", n_other);
 }
 
 /* Names "data_batch_1.bin/00042", 40 bytes each at most: one block. */
@@ -101,20 +116,26 @@ enum { NAME_BYTES = 72 };
 
 static ehm_code read_labels(cifar_source *c, const char *path, ehm_arena *a, ehm_err *err) {
     size_t bytes;
-    if (!ehm_mul_size(&bytes, (size_t)c->n, NAME_BYTES)) return EHM_FAIL(err, EHM_E_MEMORY, "%s: too many records", path);
+    if (!ehm_mul_size(&bytes, (size_t)c->n, NAME_BYTES))
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: too many records", path);
     c->names = ehm_arena_alloc(a, bytes, 1);
     c->labels = EHM_NEW_N(a, uint8_t, c->n);
-    if (!c->names || !c->labels) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld records", path, (long long)c->n);
+    if (!c->names || !c->labels)
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld records", path, (long long)c->n);
     int32_t limit = c->n_label_bytes == 1 ? 10 : 100;
     for (int32_t k = 0; k < c->n_batches; k++) {
         const batch *b = &c->v[k];
         for (int64_t i = 0; i < b->n; i++) {
             uint8_t l[2];
-            EHM_TRY(ehm_pread_all(b->fd, l, (size_t)c->n_label_bytes, i * (PIXELS + c->n_label_bytes), b->path, err));
+            EHM_TRY(ehm_pread_all(b->fd, l, (size_t)c->n_label_bytes, i * (PIXELS + c->n_label_bytes),
+                                  b->path, err));
             uint8_t label = l[c->n_label_bytes - 1];
-            if (label >= limit) return EHM_FAIL(err, EHM_E_FORMAT, "%s: record %lld has the label %d of %d", b->path, (long long)i, label, limit);
+            if (label >= limit)
+                return EHM_FAIL(err, EHM_E_FORMAT, "%s: record %lld has the label %d of %d", b->path,
+                                (long long)i, label, limit);
             c->labels[b->first + i] = label;
-            snprintf(c->names + (b->first + i) * NAME_BYTES, NAME_BYTES, "%.50s/%05lld", b->base, (long long)i);
+            snprintf(c->names + (b->first + i) * NAME_BYTES, NAME_BYTES, "%.50s/%05lld", b->base,
+                     (long long)i);
         }
     }
     return EHM_OK;
@@ -123,7 +144,8 @@ static ehm_code read_labels(cifar_source *c, const char *path, ehm_arena *a, ehm
 /* batches.meta.txt or fine_label_names.txt: a name a line; classes.txt otherwise. */
 static ehm_code class_names(cifar_source *c, const char *dir_path, ehm_arena *a, ehm_err *err) {
     ehm_class_list list = {0};
-    char *file = ehm_arena_printf(a, "%.*s%s", (int)(ehm_path_base(dir_path) - dir_path), dir_path, c->n_label_bytes == 1 ? "batches.meta.txt" : "fine_label_names.txt");
+    char *file = ehm_arena_printf(a, "%.*s%s", (int)(ehm_path_base(dir_path) - dir_path), dir_path,
+                                  c->n_label_bytes == 1 ? "batches.meta.txt" : "fine_label_names.txt");
     if (!file) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", dir_path);
     if (ehm_file_exists(file)) {
         ehm_bytes text;
@@ -133,11 +155,14 @@ static ehm_code class_names(cifar_source *c, const char *dir_path, ehm_arena *a,
         EHM_TRY(ehm_class_list_beside(&list, dir_path, a, err));
     }
     int32_t n = c->n_label_bytes == 1 ? 10 : 100;
-    if (list.n && list.n != n) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: names %d classes, the pictures have %d", list.file, list.n, n);
+    if (list.n && list.n != n)
+        return EHM_FAIL(err, EHM_E_MISMATCH, "%s: names %d classes, the pictures have %d", list.file, list.n,
+                        n);
     return ehm_classes_numbered(&c->base, n, &list, a, err);
 }
 
-static ehm_code cifar_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code cifar_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt,
+                           ehm_arena *a, ehm_err *err) {
     (void)opt;
     cifar_source *c = EHM_NEW(a, cifar_source);
     if (!c) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
@@ -168,7 +193,9 @@ static ehm_code read_one(ehm_source *s, int64_t i, ehm_source_data *out, ehm_are
     while (k + 1 < c->n_batches && i >= c->v[k + 1].first) k++;
     uint8_t plane[PIXELS];
     *out = (ehm_source_data){.has_image = true};
-    EHM_TRY(ehm_pread_all(c->v[k].fd, plane, PIXELS, (i - c->v[k].first) * (PIXELS + c->n_label_bytes) + c->n_label_bytes, c->v[k].path, err));
+    EHM_TRY(ehm_pread_all(c->v[k].fd, plane, PIXELS,
+                          (i - c->v[k].first) * (PIXELS + c->n_label_bytes) + c->n_label_bytes, c->v[k].path,
+                          err));
     EHM_TRY(ehm_image_new(&out->image, SIDE, SIDE, 3, EHM_U8, a, err));
     uint8_t *px = out->image.px;
     for (int32_t p = 0; p < PLANE; p++) {
@@ -178,6 +205,12 @@ static ehm_code read_one(ehm_source *s, int64_t i, ehm_source_data *out, ehm_are
 }
 
 const ehm_source_kind ehm_source_cifar = {
-    .name = "cifar", .summary = "CIFAR-10 or CIFAR-100 binary files, or their folder", .claims = claims, .open = cifar_open,
-    .count = count, .item = item, .read = read_one, .close = close_cifar,
+    .name = "cifar",
+    .summary = "CIFAR-10 or CIFAR-100 binary files, or their folder",
+    .claims = claims,
+    .open = cifar_open,
+    .count = count,
+    .item = item,
+    .read = read_one,
+    .close = close_cifar,
 };

@@ -1,5 +1,6 @@
-/* IDX files (the format of MNIST), plain or gzipped: two zeros, type, number of dimensions, sizes as big-endian uint32, numbers
- * big-endian. Pictures are N,H,W or N,H,W,C; labels lie in a file of the same name with "labels" and "idx1". */
+/* IDX files (the format of MNIST), plain or gzipped: two zeros, type, number of dimensions, sizes as
+ * big-endian uint32, numbers big-endian. Pictures are N,H,W or N,H,W,C; labels lie in a file of the same name
+ * with "labels" and "idx1". */
 #include "base/file.h"
 #include "data/sources_int.h"
 #include <errno.h>
@@ -22,10 +23,19 @@ typedef struct {
     int32_t w, hgt, c;
     bool has_labels;
 } idx_file;
-typedef struct { ehm_source base; idx_file *v; int32_t n_files; int64_t n; char *names; int32_t *labels; } idx_source;
+typedef struct {
+    ehm_source base;
+    idx_file *v;
+    int32_t n_files;
+    int64_t n;
+    char *names;
+    int32_t *labels;
+} idx_source;
 
 static bool parse_header(idx_header *h, const uint8_t *p, size_t n) {
-    static const struct { int32_t type, size; } types[] = {{8, 1}, {9, 1}, {11, 2}, {12, 4}, {13, 4}, {14, 8}};
+    static const struct {
+        int32_t type, size;
+    } types[] = {{8, 1}, {9, 1}, {11, 2}, {12, 4}, {13, 4}, {14, 8}};
     *h = (idx_header){0};
     if (n < 8 || p[0] || p[1] || p[3] < 1 || p[3] > MAX_DIMS) return false;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -55,7 +65,8 @@ static bool look(const char *path, idx_header *h, ehm_pack *pack) {
     uint8_t head[32];
     size_t n = ehm_peek(path, head, sizeof head, pack);
     if (!n || !parse_header(h, head, n)) return false;
-    /* four bytes are a weak sign: a plain file must also be about as long as it says; a short one is told apart by name */
+    /* four bytes are a weak sign: a plain file must also be about as long as it says; a short one is told
+     * apart by name */
     int64_t want = (int64_t)(data_bytes(h) + h->n_header);
     return *pack != EHM_PACK_NONE || ehm_file_size(path) == want || strstr(ehm_path_base(path), "idx");
 }
@@ -82,7 +93,8 @@ static bool claims(const char *path) {
 typedef struct { uint8_t *data; size_t n, cap; const char *path; } sink;
 static ehm_code take(void *ctx, const uint8_t *p, size_t n, ehm_err *err) {
     sink *k = ctx;
-    if (n > k->cap - k->n) return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds more numbers than its header says", k->path);
+    if (n > k->cap - k->n)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds more numbers than its header says", k->path);
     memcpy(k->data + k->n, p, n);
     k->n += n;
     return EHM_OK;
@@ -93,24 +105,30 @@ static ehm_code open_file(idx_file *f, const char *path, ehm_err *err) {
     *f = (idx_file){.path = path, .fd = -1};
     if (!look(path, &f->h, &pack)) return EHM_FAIL(err, EHM_E_FORMAT, "%s: no IDX file", path);
     size_t n = data_bytes(&f->h);
-    if (!n) return EHM_FAIL(err, EHM_E_FORMAT, "%s: its header asks for more numbers than there can be", path);
+    if (!n)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: its header asks for more numbers than there can be", path);
     size_t want = n + f->h.n_header;
     if (pack == EHM_PACK_NONE) {
         if (ehm_file_size(path) != (int64_t)want) {
-            return EHM_FAIL(err, EHM_E_FORMAT, "%s: has %lld bytes, its header says %zu", path, (long long)ehm_file_size(path), want);
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: has %lld bytes, its header says %zu", path,
+                            (long long)ehm_file_size(path), want);
         }
         f->fd = open(path, O_RDONLY | O_CLOEXEC);
-        return f->fd >= 0 ? EHM_OK : EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        return f->fd >= 0 ? EHM_OK
+                          : EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     }
     /* A header that promises far more than deflate can give (1032:1) is a lie: no memory is asked for it. */
     int64_t packed = ehm_file_size(path);
-    if (packed < 0 || want / 1100 > (size_t)packed) return EHM_FAIL(err, EHM_E_FORMAT, "%s: %lld bytes cannot hold the %zu its header says", path, (long long)packed, want);
+    if (packed < 0 || want / 1100 > (size_t)packed)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: %lld bytes cannot hold the %zu its header says", path,
+                        (long long)packed, want);
     f->n_data = want;
     f->data = ehm_block_alloc(want);
     if (!f->data) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %zu bytes", path, want);
     sink k = {f->data, 0, want, path};
     EHM_TRY(ehm_unpack(path, pack, take, &k, NULL, err));
-    if (k.n != want) return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds %zu bytes, its header says %zu", path, k.n, want);
+    if (k.n != want)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds %zu bytes, its header says %zu", path, k.n, want);
     return EHM_OK;
 }
 
@@ -171,16 +189,19 @@ static ehm_code read_labels(idx_source *s, idx_file *f, int32_t *most, ehm_arena
     if (!path) return EHM_OK;
     idx_file l;
     ehm_code rc = open_file(&l, path, err);
-    if (!rc && (l.h.n_dims != 1 || l.h.type > 12)) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no list of whole numbers", path);
+    if (!rc && (l.h.n_dims != 1 || l.h.type > 12))
+        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no list of whole numbers", path);
     if (!rc && l.h.dim[0] != f->n) {
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has %lld labels, %s has %lld pictures", path, (long long)l.h.dim[0], f->path, (long long)f->n);
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has %lld labels, %s has %lld pictures", path,
+                      (long long)l.h.dim[0], f->path, (long long)f->n);
     }
     for (int64_t i = 0; i < f->n && !rc; i++) {
         uint8_t b[8];
         rc = read_bytes(&l, i * l.h.size, b, (size_t)l.h.size, err);
         if (rc) break;
         double v = value(b, l.h.type);
-        if (v < -1 || v >= EHM_MAX_CLASSES) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: label %lld is %.0f", path, (long long)i, v);
+        if (v < -1 || v >= EHM_MAX_CLASSES)
+            rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: label %lld is %.0f", path, (long long)i, v);
         s->labels[f->first + i] = (int32_t)v;
         if ((int32_t)v > *most) *most = (int32_t)v;
     }
@@ -196,7 +217,9 @@ static ehm_code shape(idx_file *f, ehm_err *err) {
     f->w = (int32_t)h->dim[2];
     f->c = h->n_dims == 4 ? (int32_t)h->dim[3] : 1;
     if (h->dim[1] > 1 << 20 || h->dim[2] > 1 << 20 || f->c > 256 || f->c < 1) {
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: pictures of %lld x %lld with %lld channels", f->path, (long long)h->dim[2], (long long)h->dim[1], (long long)(h->n_dims == 4 ? h->dim[3] : 1));
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: pictures of %lld x %lld with %lld channels", f->path,
+                        (long long)h->dim[2], (long long)h->dim[1],
+                        (long long)(h->n_dims == 4 ? h->dim[3] : 1));
     }
     f->per = (int64_t)f->w * f->hgt * f->c;
     return EHM_OK;
@@ -224,7 +247,10 @@ static ehm_code find_files(idx_source *s, const char *path, const char *subset, 
             continue;
         }
         if (!in_part(names.v[i], subset)) continue;
-        if (h.n_dims < 3) return EHM_FAIL(err, EHM_E_FORMAT, "%s: an IDX file of %d dimensions holds no pictures; give the file of images", full, h.n_dims);
+        if (h.n_dims < 3)
+            return EHM_FAIL(err, EHM_E_FORMAT,
+                            "%s: an IDX file of %d dimensions holds no pictures; give the file of images",
+                            full, h.n_dims);
         idx_file *f = &s->v[s->n_files++];
         EHM_TRY(open_file(f, full, err));
         EHM_TRY(shape(f, err));
@@ -232,8 +258,10 @@ static ehm_code find_files(idx_source *s, const char *path, const char *subset, 
         s->n += f->n;
     }
     if (s->n) return EHM_OK;
-    EHM_HINT(err, "its pictures are looked for in files like %s-images-idx3-ubyte, plain or .gz", subset ? subset : "train");
-    return EHM_FAIL(err, EHM_E_FORMAT, "%s%s%s: no IDX file of pictures", path, subset ? "#" : "", subset ? subset : "");
+    EHM_HINT(err, "its pictures are looked for in files like %s-images-idx3-ubyte, plain or .gz",
+             subset ? subset : "train");
+    return EHM_FAIL(err, EHM_E_FORMAT, "%s%s%s: no IDX file of pictures", path, subset ? "#" : "",
+                    subset ? subset : "");
 }
 
 static void close_idx(ehm_source *base) {
@@ -245,16 +273,19 @@ static void close_idx(ehm_source *base) {
 
 static ehm_code fill(idx_source *s, const char *path, ehm_arena *a, ehm_err *err) {
     size_t bytes;
-    if (!ehm_mul_size(&bytes, (size_t)s->n, NAME_BYTES)) return EHM_FAIL(err, EHM_E_MEMORY, "%s: too many pictures", path);
+    if (!ehm_mul_size(&bytes, (size_t)s->n, NAME_BYTES))
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: too many pictures", path);
     s->names = ehm_arena_alloc(a, bytes, 1);
     s->labels = EHM_NEW_N(a, int32_t, s->n);
-    if (!s->names || !s->labels) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld pictures", path, (long long)s->n);
+    if (!s->names || !s->labels)
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld pictures", path, (long long)s->n);
     int32_t most = -1, n_labelled = 0;
     for (int32_t k = 0; k < s->n_files; k++) {
         idx_file *f = &s->v[k];
         for (int64_t i = 0; i < f->n; i++) {
             s->labels[f->first + i] = -1;
-            snprintf(s->names + (f->first + i) * NAME_BYTES, NAME_BYTES, "%.50s/%05lld", ehm_path_base(f->path), (long long)i);
+            snprintf(s->names + (f->first + i) * NAME_BYTES, NAME_BYTES, "%.50s/%05lld",
+                     ehm_path_base(f->path), (long long)i);
         }
         EHM_TRY(read_labels(s, f, &most, a, err));
         n_labelled += f->has_labels;
@@ -265,7 +296,8 @@ static ehm_code fill(idx_source *s, const char *path, ehm_arena *a, ehm_err *err
     return ehm_classes_numbered(&s->base, most + 1, &list, a, err);
 }
 
-static ehm_code idx_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code idx_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt,
+                         ehm_arena *a, ehm_err *err) {
     (void)opt;
     idx_source *s = EHM_NEW(a, idx_source);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
@@ -287,7 +319,8 @@ static ehm_code item(const ehm_source *base, int64_t i, ehm_source_item *out) {
     if (i < 0 || i >= s->n) return EHM_E_ARG;
     int32_t k = 0, label = s->labels[i];
     while (k + 1 < s->n_files && i >= s->v[k + 1].first) k++;
-    *out = (ehm_source_item){s->names + i * NAME_BYTES, label, label >= 0 ? base->classes[label] : NULL, s->v[k].per * s->v[k].h.size};
+    *out = (ehm_source_item){s->names + i * NAME_BYTES, label, label >= 0 ? base->classes[label] : NULL,
+                             s->v[k].per * s->v[k].h.size};
     return EHM_OK;
 }
 
@@ -309,6 +342,12 @@ static ehm_code read_one(ehm_source *base, int64_t i, ehm_source_data *out, ehm_
 }
 
 const ehm_source_kind ehm_source_idx = {
-    .name = "idx", .summary = "IDX files as of MNIST, plain or gzipped, or their folder", .claims = claims, .open = idx_open,
-    .count = count, .item = item, .read = read_one, .close = close_idx,
+    .name = "idx",
+    .summary = "IDX files as of MNIST, plain or gzipped, or their folder",
+    .claims = claims,
+    .open = idx_open,
+    .count = count,
+    .item = item,
+    .read = read_one,
+    .close = close_idx,
 };

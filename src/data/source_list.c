@@ -1,5 +1,6 @@
-/* A text file that names pictures: a path a line, relative to the list's folder or to the working folder, and after a tab the
- * label if there is one: all whole numbers, or class names. Empty lines and lines that begin with # are passed over. */
+/* A text file that names pictures: a path a line, relative to the list's folder or to the working folder, and
+ * after a tab the label if there is one: all whole numbers, or class names. Empty lines and lines that begin
+ * with # are passed over. */
 #include "base/file.h"
 #include "base/log.h"
 #include "data/sources_int.h"
@@ -53,9 +54,12 @@ static bool claims(const char *path) {
     return false;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const entry *)a)->name, ((const entry *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const entry *)a)->name, ((const entry *)b)->name);
+}
 
-/* False: the file is no picture by content, or no plain file. One that cannot be read stays: it is a bad file, named in time. */
+/* False: the file is no picture by content, or no plain file. One that cannot be read stays: it is a bad
+ * file, named in time. */
 static bool look(entry *e) {
     uint8_t head[EHM_SNIFF_BYTES];
     struct stat st;
@@ -92,13 +96,18 @@ static ehm_code read_lines(list_source *s, const char *path, ehm_arena *a, ehm_e
         } else {
             s->base.n_ignored++;
         }
-        if ((l.line & 0x3fff) == 0x3fff) ehm_progress(false, "looking at the files of %s: %lld", path, (long long)l.line);
+        if ((l.line & 0x3fff) == 0x3fff)
+            ehm_progress(false, "looking at the files of %s: %lld", path, (long long)l.line);
     }
     if (n_missing) {
-        EHM_HINT(err, "paths in a list are relative to the list's folder or to the working folder; remove the lines of files that are gone");
-        return EHM_FAIL(err, EHM_E_IO, "%s:%lld: there is no file \"%s\" (%lld such lines)", path, (long long)missing_line, missing, (long long)n_missing);
+        EHM_HINT(err, "paths in a list are relative to the list's folder or to the working folder; remove "
+                      "the lines of files that are gone");
+        return EHM_FAIL(err, EHM_E_IO, "%s:%lld: there is no file \"%s\" (%lld such lines)", path,
+                        (long long)missing_line, missing, (long long)n_missing);
     }
-    if (!s->n) return EHM_FAIL(err, EHM_E_FORMAT, "%s: names no pictures (%lld files that are none by content)", path, (long long)s->base.n_ignored);
+    if (!s->n)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: names no pictures (%lld files that are none by content)",
+                        path, (long long)s->base.n_ignored);
     return EHM_OK;
 }
 
@@ -108,7 +117,9 @@ static ehm_code number_labels(list_source *s, const char *path, ehm_arena *a, eh
         int64_t v;
         if (!s->v[i].word) continue;
         ehm_parse_i64(s->v[i].word, &v);
-        if (v < -1 || v >= EHM_MAX_CLASSES) return EHM_FAIL(err, EHM_E_FORMAT, "%s: the label %lld of %s is not in 0..%d", path, (long long)v, s->v[i].name, EHM_MAX_CLASSES - 1);
+        if (v < -1 || v >= EHM_MAX_CLASSES)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: the label %lld of %s is not in 0..%d", path, (long long)v,
+                            s->v[i].name, EHM_MAX_CLASSES - 1);
         s->v[i].label = (int32_t)v;
         if (v > most) most = v;
     }
@@ -145,7 +156,9 @@ static ehm_code name_labels(list_source *s, const char *path, ehm_arena *a, ehm_
         for (int32_t j = 0; j < list.n; j++) {
             if (!strcmp(list.name[j], names[i])) id[i] = j;
         }
-        if (id[i] < 0) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the class \"%s\" is not in %s", path, names[i], list.file);
+        if (id[i] < 0)
+            return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the class \"%s\" is not in %s", path, names[i],
+                            list.file);
     }
     for (int64_t i = 0; i < s->n; i++) {
         if (s->v[i].label >= 0) s->v[i].label = id[s->v[i].label];
@@ -155,9 +168,11 @@ static ehm_code name_labels(list_source *s, const char *path, ehm_arena *a, ehm_
     return EHM_OK;
 }
 
-static ehm_code list_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code list_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt,
+                          ehm_arena *a, ehm_err *err) {
     (void)opt;
-    if (subset) return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: a list file has no parts to choose from", path, subset);
+    if (subset)
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: a list file has no parts to choose from", path, subset);
     list_source *s = EHM_NEW(a, list_source);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
     s->base = (ehm_source){.kind = &ehm_source_list, .ignore_label = -1};
@@ -167,7 +182,9 @@ static ehm_code list_open(ehm_source **out, const char *path, const char *subset
     for (int64_t i = 0; i < s->n; i++) {
         bool again = n && !strcmp(s->v[n - 1].name, s->v[i].name);
         const char *x = again ? s->v[n - 1].word : NULL, *y = s->v[i].word;
-        if (again && (x || y) && (!x || !y || strcmp(x, y))) return EHM_FAIL(err, EHM_E_FORMAT, "%s: names %s twice, with different labels", path, s->v[i].name);
+        if (again && (x || y) && (!x || !y || strcmp(x, y)))
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: names %s twice, with different labels", path,
+                            s->v[i].name);
         if (again) s->base.n_ignored++;
         else s->v[n++] = s->v[i];
     }
@@ -177,7 +194,8 @@ static ehm_code list_open(ehm_source **out, const char *path, const char *subset
         n_words += s->v[i].word != NULL;
         n_numbers += s->v[i].word && ehm_parse_i64(s->v[i].word, &v);
     }
-    if (n_words) EHM_TRY(n_numbers == n_words ? number_labels(s, path, a, err) : name_labels(s, path, a, err));
+    if (n_words)
+        EHM_TRY(n_numbers == n_words ? number_labels(s, path, a, err) : name_labels(s, path, a, err));
     *out = &s->base;
     return EHM_OK;
 }
@@ -207,6 +225,13 @@ static ehm_code read_one(ehm_source *s, int64_t i, ehm_source_data *out, ehm_are
 static void close_list(ehm_source *s) { (void)s; }
 
 const ehm_source_kind ehm_source_list = {
-    .name = "list", .summary = "a text file of picture paths, with labels after a tab if there are any", .claims = claims, .open = list_open,
-    .count = count, .item = item, .read = read_one, .close = close_list, .head = head,
+    .name = "list",
+    .summary = "a text file of picture paths, with labels after a tab if there are any",
+    .claims = claims,
+    .open = list_open,
+    .count = count,
+    .item = item,
+    .read = read_one,
+    .close = close_list,
+    .head = head,
 };

@@ -1,4 +1,5 @@
-/* An array of pictures: .npy of N,H,W,C or N,H,W with type u8, u16 or f32; labels in NAME_labels.npy or labels.npy beside it. */
+/* An array of pictures: .npy of N,H,W,C or N,H,W with type u8, u16 or f32; labels in NAME_labels.npy or
+ * labels.npy beside it. */
 #include "base/file.h"
 #include "data/sources_int.h"
 #include <errno.h>
@@ -13,12 +14,23 @@ extern const ehm_source_kind ehm_source_npy;
 enum { MAX_DIMS = 8, MAX_HEADER = 65536, NAME_BYTES = 24 };
 
 typedef struct { char type; int32_t size, n_dims; int64_t dim[MAX_DIMS]; int64_t data_at; } npy_header;
-typedef struct { ehm_source base; const char *path; int fd; npy_header h; int32_t w, hgt, c; int64_t n; ehm_dtype dtype; char *names; int32_t *labels; } npy_source;
+typedef struct {
+    ehm_source base;
+    const char *path;
+    int fd;
+    npy_header h;
+    int32_t w, hgt, c;
+    int64_t n;
+    ehm_dtype dtype;
+    char *names;
+    int32_t *labels;
+} npy_source;
 
 static bool claims(const char *path) {
     uint8_t head[8];
     ehm_pack pack;
-    return ehm_peek(path, head, sizeof head, &pack) == 8 && pack == EHM_PACK_NONE && !memcmp(head, "\x93NUMPY", 6);
+    return ehm_peek(path, head, sizeof head, &pack) == 8 && pack == EHM_PACK_NONE &&
+           !memcmp(head, "\x93NUMPY", 6);
 }
 
 /* The value after 'key': in the header's dictionary. */
@@ -42,8 +54,10 @@ static ehm_code parse_shape(npy_header *h, const char *p, const char *path, ehm_
         char *end;
         errno = 0;
         long long v = strtoll(p, &end, 10);
-        if (end == p || errno || v < 0) return EHM_FAIL(err, EHM_E_FORMAT, "%s: broken shape in the header", path);
-        if (h->n_dims == MAX_DIMS) return EHM_FAIL(err, EHM_E_FORMAT, "%s: more than %d dimensions", path, MAX_DIMS);
+        if (end == p || errno || v < 0)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: broken shape in the header", path);
+        if (h->n_dims == MAX_DIMS)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: more than %d dimensions", path, MAX_DIMS);
         h->dim[h->n_dims++] = v;
         p = end;
     }
@@ -55,9 +69,11 @@ static ehm_code read_header(npy_header *h, int fd, const char *path, ehm_err *er
     *h = (npy_header){0};
     if (fstat(fd, &st)) return EHM_FAIL(err, EHM_E_IO, "%s: %s", path, strerror(errno));
     EHM_TRY(ehm_pread_all(fd, b, sizeof b, 0, path, err));
-    if (memcmp(b, "\x93NUMPY", 6) || b[6] < 1 || b[6] > 3) return EHM_FAIL(err, EHM_E_FORMAT, "%s: no .npy file of version 1 to 3", path);
+    if (memcmp(b, "\x93NUMPY", 6) || b[6] < 1 || b[6] > 3)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: no .npy file of version 1 to 3", path);
     int64_t at = b[6] == 1 ? 10 : 12;
-    size_t n = b[6] == 1 ? (size_t)(b[8] | b[9] << 8) : (size_t)b[8] | (size_t)b[9] << 8 | (size_t)b[10] << 16 | (size_t)b[11] << 24;
+    size_t n = b[6] == 1 ? (size_t)(b[8] | b[9] << 8)
+                         : (size_t)b[8] | (size_t)b[9] << 8 | (size_t)b[10] << 16 | (size_t)b[11] << 24;
     if (n > MAX_HEADER) return EHM_FAIL(err, EHM_E_FORMAT, "%s: a header of %zu bytes", path, n);
     char *dict = malloc(n + 1);
     if (!dict) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
@@ -70,8 +86,11 @@ static ehm_code read_header(npy_header *h, int fd, const char *path, ehm_err *er
         if (quoted && descr[1] == '>' && descr[3] != '1') {
             EHM_HINT(err, "save it as little-endian: a.astype(a.dtype.newbyteorder('<'))");
             rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: big-endian numbers", path);
-        } else if (!quoted || !strchr("<|=>", descr[1]) || !strchr("uif", descr[2]) || !strchr("1248", descr[3]) || descr[4] != '\'') {
-            rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: elements of type %.20s are not read", path, descr ? descr : "(none)");
+        } else if (!quoted || !strchr("<|=>", descr[1]) || !strchr("uif", descr[2]) ||
+                   !strchr("1248", descr[3]) || descr[4] != '\'') {
+            EHM_HINT(err, "save it as uint8, uint16 or float32");
+            rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: elements of type %.*s are not read", path,
+                          descr ? (int)strcspn(descr, ",}\n") : 6, descr ? descr : "(none)");
         } else if (!order || ehm_starts(order, "True")) {
             EHM_HINT(err, "save np.ascontiguousarray(a)");
             rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: column-major (Fortran) order is not read", path);
@@ -85,10 +104,13 @@ static ehm_code read_header(npy_header *h, int fd, const char *path, ehm_err *er
     if (rc) return rc;
     size_t bytes = (size_t)h->size;
     for (int32_t i = 0; i < h->n_dims; i++) {
-        if (!ehm_mul_size(&bytes, bytes, (size_t)h->dim[i])) return EHM_FAIL(err, EHM_E_FORMAT, "%s: a shape beyond all memory", path);
+        if (!ehm_mul_size(&bytes, bytes, (size_t)h->dim[i]))
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: a shape beyond all memory", path);
     }
     if (bytes > INT64_MAX / 2 || (int64_t)bytes > st.st_size - h->data_at) {
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: the shape needs %zu bytes, the file has %lld after its header", path, bytes, (long long)(st.st_size - h->data_at));
+        return EHM_FAIL(err, EHM_E_FORMAT,
+                        "%s: the shape needs %zu bytes, the file has %lld after its header", path, bytes,
+                        (long long)(st.st_size - h->data_at));
     }
     return EHM_OK;
 }
@@ -101,18 +123,24 @@ static ehm_code check_shape(npy_source *s, ehm_err *err) {
     }
     if (h->n_dims == 4 && (h->dim[3] > 256 || (h->dim[1] <= 4 && h->dim[2] > 4 && h->dim[3] > 4))) {
         EHM_HINT(err, "if it is N,C,H,W, save a.transpose(0, 2, 3, 1)");
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: shape %lld,%lld,%lld,%lld is not N,H,W,C", s->path, (long long)h->dim[0], (long long)h->dim[1], (long long)h->dim[2], (long long)h->dim[3]);
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: shape %lld,%lld,%lld,%lld is not N,H,W,C", s->path,
+                        (long long)h->dim[0], (long long)h->dim[1], (long long)h->dim[2],
+                        (long long)h->dim[3]);
     }
     if (h->type == 'u' && h->size == 1) s->dtype = EHM_U8;
     else if (h->type == 'u' && h->size == 2) s->dtype = EHM_U16;
     else if (h->type == 'f' && h->size == 4) s->dtype = EHM_F32;
     else {
         EHM_HINT(err, "save it as uint8, uint16 or float32");
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: pictures of %c%d numbers are not read", s->path, h->type, h->size);
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: pictures of %c%d numbers are not read", s->path, h->type,
+                        h->size);
     }
     int64_t c = h->n_dims == 4 ? h->dim[3] : 1;
-    if (!h->dim[0] || !h->dim[1] || !h->dim[2] || !c) return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds no pictures (a size in its shape is 0)", s->path);
-    if (h->dim[1] > 1 << 20 || h->dim[2] > 1 << 20) return EHM_FAIL(err, EHM_E_FORMAT, "%s: pictures of %lld x %lld", s->path, (long long)h->dim[2], (long long)h->dim[1]);
+    if (!h->dim[0] || !h->dim[1] || !h->dim[2] || !c)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds no pictures (a size in its shape is 0)", s->path);
+    if (h->dim[1] > 1 << 20 || h->dim[2] > 1 << 20)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: pictures of %lld x %lld", s->path, (long long)h->dim[2],
+                        (long long)h->dim[1]);
     s->n = h->dim[0];
     s->hgt = (int32_t)h->dim[1];
     s->w = (int32_t)h->dim[2];
@@ -131,13 +159,17 @@ static int64_t whole(const uint8_t *p, const npy_header *h) {
 static ehm_code read_labels(npy_source *s, int fd, const char *path, int32_t *most, ehm_err *err) {
     npy_header h;
     EHM_TRY(read_header(&h, fd, path, err));
-    if (h.n_dims != 1 || h.type == 'f') return EHM_FAIL(err, EHM_E_FORMAT, "%s: labels are a list of whole numbers", path);
-    if (h.dim[0] != s->n) return EHM_FAIL(err, EHM_E_MISMATCH, "%s has %lld labels, %s has %lld pictures", path, (long long)h.dim[0], s->path, (long long)s->n);
+    if (h.n_dims != 1 || h.type == 'f')
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: labels are a list of whole numbers", path);
+    if (h.dim[0] != s->n)
+        return EHM_FAIL(err, EHM_E_MISMATCH, "%s has %lld labels, %s has %lld pictures", path,
+                        (long long)h.dim[0], s->path, (long long)s->n);
     for (int64_t i = 0; i < s->n; i++) {
         uint8_t b[8];
         EHM_TRY(ehm_pread_all(fd, b, (size_t)h.size, h.data_at + i * h.size, path, err));
         int64_t v = whole(b, &h);
-        if (v < -1 || v >= EHM_MAX_CLASSES) return EHM_FAIL(err, EHM_E_FORMAT, "%s: label %lld is %lld", path, (long long)i, (long long)v);
+        if (v < -1 || v >= EHM_MAX_CLASSES)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: label %lld is %lld", path, (long long)i, (long long)v);
         s->labels[i] = (int32_t)v;
         if ((int32_t)v > *most) *most = (int32_t)v;
     }
@@ -175,7 +207,8 @@ static ehm_code fill(npy_source *s, ehm_arena *a, ehm_err *err) {
     EHM_TRY(check_shape(s, err));
     s->names = ehm_arena_alloc(a, (size_t)s->n, NAME_BYTES);
     s->labels = EHM_NEW_N(a, int32_t, s->n);
-    if (!s->names || !s->labels) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld pictures", s->path, (long long)s->n);
+    if (!s->names || !s->labels)
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %lld pictures", s->path, (long long)s->n);
     for (int64_t i = 0; i < s->n; i++) {
         s->labels[i] = -1;
         snprintf(s->names + i * NAME_BYTES, NAME_BYTES, "%06lld", (long long)i);
@@ -183,16 +216,19 @@ static ehm_code fill(npy_source *s, ehm_arena *a, ehm_err *err) {
     return find_labels(s, a, err);
 }
 
-static ehm_code npy_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code npy_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt,
+                         ehm_arena *a, ehm_err *err) {
     (void)opt;
-    if (subset) return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: an array has no parts to choose from", path, subset);
+    if (subset)
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: an array has no parts to choose from", path, subset);
     npy_source *s = EHM_NEW(a, npy_source);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
     s->base = (ehm_source){.kind = &ehm_source_npy, .ignore_label = -1};
     s->path = ehm_arena_strdup(a, path);
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    ehm_code rc = !s->path ? EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path)
-                : s->fd < 0 ? EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", path, strerror(errno)) : fill(s, a, err);
+    ehm_code rc = !s->path    ? EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path)
+                  : s->fd < 0 ? EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", path, strerror(errno))
+                              : fill(s, a, err);
     if (rc) {
         close_npy(&s->base);
         return rc;
@@ -207,7 +243,8 @@ static ehm_code item(const ehm_source *base, int64_t i, ehm_source_item *out) {
     const npy_source *s = (const npy_source *)base;
     if (i < 0 || i >= s->n) return EHM_E_ARG;
     int32_t label = s->labels[i];
-    *out = (ehm_source_item){s->names + i * NAME_BYTES, label, label >= 0 ? base->classes[label] : NULL, (int64_t)s->w * s->hgt * s->c * s->h.size};
+    *out = (ehm_source_item){s->names + i * NAME_BYTES, label, label >= 0 ? base->classes[label] : NULL,
+                             (int64_t)s->w * s->hgt * s->c * s->h.size};
     return EHM_OK;
 }
 

@@ -47,7 +47,8 @@ typedef struct {
     ehm_err *err;
 } stream;
 
-static ehm_code fill(stream *s, size_t *n) {
+/* Unused where no library is built in. */
+__attribute__((unused)) static ehm_code fill(stream *s, size_t *n) {
     for (;;) {
         ssize_t got = read(s->fd, s->in, CHUNK);
         if (got < 0 && errno == EINTR) continue;

@@ -1,5 +1,5 @@
-/* Pascal VOC annotations: a small reader of XML elements. No entities beyond the five of XML and numbers, no DTD, nothing that
- * could reach outside the text; depth and size are bounded. */
+/* Pascal VOC annotations: a small reader of XML elements. No entities beyond the five of XML and numbers, no
+ * DTD, nothing that could reach outside the text; depth and size are bounded. */
 #include "base/log.h"
 #include "data/sources_int.h"
 #include <stdlib.h>
@@ -38,7 +38,8 @@ static ehm_code skip_to(xml *x, const char *end) {
 static ehm_code next(xml *x, xml_event *e) {
     for (;;) {
         *e = (xml_event){.kind = XML_END};
-        if (x->at >= x->n) return x->depth ? bad(x, "the XML ends before its last element is closed") : EHM_OK;
+        if (x->at >= x->n)
+            return x->depth ? bad(x, "the XML ends before its last element is closed") : EHM_OK;
         const char *p = x->text + x->at;
         size_t left = x->n - x->at;
         if (*p != '<') {
@@ -75,7 +76,8 @@ static ehm_code next(xml *x, xml_event *e) {
     *e = (xml_event){close ? XML_CLOSE : XML_OPEN, p, n, !close && end[-1] == '/'};
     x->at = (size_t)(end - x->text) + 1;
     if (close) {
-        if (!x->depth || x->n_open[x->depth - 1] != n || strncmp(x->open[x->depth - 1], p, n)) return bad(x, "an end tag that closes nothing");
+        if (!x->depth || x->n_open[x->depth - 1] != n || strncmp(x->open[x->depth - 1], p, n))
+            return bad(x, "an end tag that closes nothing");
         x->depth--;
     } else if (!e->empty) {
         if (x->depth == MAX_DEPTH) return bad(x, "elements nested more than 32 deep");
@@ -86,7 +88,8 @@ static ehm_code next(xml *x, xml_event *e) {
 }
 
 static bool inside(const xml *x, int32_t level, const char *name) {
-    return x->depth > level && x->n_open[level] == strlen(name) && !strncmp(x->open[level], name, x->n_open[level]);
+    return x->depth > level && x->n_open[level] == strlen(name) &&
+           !strncmp(x->open[level], name, x->n_open[level]);
 }
 
 /* Text of an element, trimmed, with the five entities and numbers below 128 put in. */
@@ -95,7 +98,10 @@ static char *plain(const char *s, size_t n, ehm_arena *a) {
     while (n && strchr(" \t\r\n", s[n - 1])) n--;
     char *out = ehm_arena_strndup(a, s, n);
     if (!out || !strchr(out, '&')) return out;
-    static const struct { const char *name; char c; } entity[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
+    static const struct {
+        const char *name;
+        char c;
+    } entity[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
     char *to = out;
     for (const char *p = out; *p;) {
         size_t k = 0, n_entities = sizeof entity / sizeof *entity;
@@ -145,7 +151,8 @@ static ehm_code close_object(xml *x, ehm_voc *out, const object *o, int32_t *cap
 
 static ehm_code on_text(xml *x, const xml_event *e, ehm_voc *out, object *o, ehm_arena *a) {
     static const char *const corner[] = {"xmin", "ymin", "xmax", "ymax"};
-    bool size = x->depth == 3 && inside(x, 1, "size"), name = x->depth == 3 && inside(x, 1, "object") && inside(x, 2, "name");
+    bool size = x->depth == 3 && inside(x, 1, "size"),
+         name = x->depth == 3 && inside(x, 1, "object") && inside(x, 2, "name");
     bool box = x->depth == 4 && inside(x, 1, "object") && inside(x, 2, "bndbox");
     if (!size && !name && !box) return EHM_OK;
     char *text = plain(e->s, e->n, a);
@@ -174,7 +181,8 @@ static ehm_code on_text(xml *x, const xml_event *e, ehm_voc *out, object *o, ehm
     return EHM_OK;
 }
 
-ehm_code ehm_voc_parse(ehm_voc *out, const char *text, size_t n, const char *name, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_voc_parse(ehm_voc *out, const char *text, size_t n, const char *name, ehm_arena *a,
+                       ehm_err *err) {
     xml x = {.text = text, .n = n, .file = name, .err = err};
     *out = (ehm_voc){0};
     object o = {0};
@@ -185,12 +193,14 @@ ehm_code ehm_voc_parse(ehm_voc *out, const char *text, size_t n, const char *nam
         EHM_TRY(next(&x, &e));
         if (e.kind == XML_END) break;
         if (e.kind == XML_OPEN && x.depth == 1) {
-            if (!inside(&x, 0, "annotation")) return bad(&x, "no Pascal VOC annotation: the outer element is another one");
+            if (!inside(&x, 0, "annotation"))
+                return bad(&x, "no Pascal VOC annotation: the outer element is another one");
             root = true;
         }
         if (e.kind == XML_OPEN && x.depth == 2 && inside(&x, 1, "object")) o = (object){0};
         if (e.kind == XML_TEXT) EHM_TRY(on_text(&x, &e, out, &o, a));
-        if (e.kind == XML_CLOSE && x.depth == 1 && e.n == 6 && !strncmp(e.s, "object", 6)) EHM_TRY(close_object(&x, out, &o, &cap, a));
+        if (e.kind == XML_CLOSE && x.depth == 1 && e.n == 6 && !strncmp(e.s, "object", 6))
+            EHM_TRY(close_object(&x, out, &o, &cap, a));
     }
     return root ? EHM_OK : bad(&x, "no Pascal VOC annotation");
 }
@@ -211,7 +221,8 @@ static int32_t intern(const char ***names, int32_t *n, int32_t *cap, const char 
     return (*names)[*n] ? (*n)++ : -1;
 }
 
-static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char ***names, int32_t *n_names, ehm_err *err) {
+static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char ***names, int32_t *n_names,
+                         ehm_err *err) {
     ehm_arena scratch = {0};
     ehm_code rc = EHM_OK;
     int32_t cap = 0;
@@ -221,14 +232,18 @@ static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char *
         ehm_voc voc;
         ehm_arena_reset(&scratch);
         rc = ehm_files_read(t->files, xml_of[i], 0, &text, &scratch, err);
-        if (!rc) rc = ehm_voc_parse(&voc, (const char *)text.data, text.len, t->files->v[xml_of[i]].name, &scratch, err);
+        if (!rc)
+            rc = ehm_voc_parse(&voc, (const char *)text.data, text.len, t->files->v[xml_of[i]].name, &scratch,
+                               err);
         if (rc) break;
         t->v[i].box0 = (int32_t)t->n_boxes;
         t->n_boxes_skipped += voc.n_skipped;
         for (int32_t k = 0; k < voc.n && !rc; k++) {
             int32_t id = intern(names, n_names, &cap, voc.v[k].name, err);
             if (id < 0) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for boxes", t->path);
-            else rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id}, err);
+            else
+                rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id},
+                                      err);
         }
         t->v[i].n_boxes = (int32_t)t->n_boxes - t->v[i].box0;
         if ((i & 0xfff) == 0xfff) ehm_progress(false, "reading boxes of %s: %lld", t->path, (long long)i);
@@ -254,7 +269,8 @@ ehm_code ehm_boxes_voc(ehm_tree_source *t, const int64_t *xml_of, ehm_arena *a, 
         qsort(s->box_classes, (size_t)n, sizeof *s->box_classes, ehm_strcmp_qsort);
         for (int64_t i = 0; i < t->n_boxes; i++) {
             const char *key = names[t->boxes[i].class_id];
-            const char **p = bsearch(&key, s->box_classes, (size_t)n, sizeof *s->box_classes, ehm_strcmp_qsort);
+            const char **p = bsearch(&key, s->box_classes, (size_t)n, sizeof *s->box_classes,
+                                     ehm_strcmp_qsort);
             t->boxes[i].class_id = (int32_t)(p - s->box_classes);
         }
     }
@@ -263,6 +279,8 @@ ehm_code ehm_boxes_voc(ehm_tree_source *t, const int64_t *xml_of, ehm_arena *a, 
     if (rc) return rc;
     s->n_box_classes = n;
     s->has_boxes = true;
-    if (t->n_boxes_skipped) ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path, (long long)t->n_boxes_skipped);
+    if (t->n_boxes_skipped)
+        ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path,
+                (long long)t->n_boxes_skipped);
     return EHM_OK;
 }

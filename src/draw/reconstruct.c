@@ -133,7 +133,7 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m,
                           .rng = ehm_rng_of(seed, EHM_RNG_mask, 0, (uint64_t)i)};
         ehm_arena_reset(&scratch);
         if (ehm_dataset_read(ds, i, &sample, 0, NULL, &scratch, &why)) {
-            ehm_log(EHM_LOG_WARN, "left out: %s", why.what);
+            ehm_log(EHM_LOG_WARN, "left out: %s: %s", ehm_dataset_name(ds, i), why.what);
             continue;
         }
         if ((rc = ehm_data_fit(px, type, s->img_h, s->img_w, &sample.image, ehm_model_fit(m), &scratch, err))) break;

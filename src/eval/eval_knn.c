@@ -26,6 +26,19 @@ static int32_t parse_list(double *out, const char *text, const char *key, bool w
     return n ? n : -1;
 }
 
+/* cls, mean or both; a pooling that stood there twice would be standardised twice. */
+static ehm_code check_pools(const char *text, ehm_err *err) {
+    int32_t n_cls = 0, n_mean = 0;
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ",");
+        bool cls = len == 3 && !strncmp(p, "cls", 3), mean = len == 4 && !strncmp(p, "mean", 4);
+        if ((!cls && !mean) || (n_cls += cls) > 1 || (n_mean += mean) > 1)
+            return EHM_FAIL(err, EHM_E_CONFIG, "--pools %s: must be cls, mean or cls,mean", text);
+        if (!p[len]) return EHM_OK;
+        p += len;
+    }
+}
+
 typedef struct {
     const ehm_config *c;
     ehm_eval_out *out;
@@ -96,6 +109,12 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
     ehm_code rc = ehm_features_of(&ftrain, m, train, &learn, workers, raw, err);
     if (!rc) rc = ehm_features_of(ftest, m, test, &held_out, workers, raw, err);
     if (rc) goto done;
+    if ((!ftrain.n || !ftest->n) && test == train) {
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "--split %g: of the labelled pictures of %s, %lld are left to learn from and %lld to be tested on",
+                      j->c->split, ehm_dataset_spec(train), (long long)ftrain.n, (long long)ftest->n);
+        EHM_HINT(err, "give more pictures, another --split, or a set of its own as --test");
+        goto done;
+    }
     if (!ftrain.n || !ftest->n) {
         rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has no readable labelled picture", ftrain.n ? ehm_dataset_spec(test) : ehm_dataset_spec(train));
         goto done;
@@ -120,11 +139,7 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
     }
     for (const char *p = j->c->pools; *p && !rc;) {
         size_t len = strcspn(p, ",");
-        bool cls = len == 3 && !strncmp(p, "cls", 3);
-        if (!cls && !(len == 4 && !strncmp(p, "mean", 4))) {
-            rc = EHM_FAIL(err, EHM_E_CONFIG, "--pools %s: there are cls and mean", j->c->pools);
-            break;
-        }
+        bool cls = len == 3;
         float *ft = cls ? ftrain.cls : ftrain.mean, *fe = cls ? ftest->cls : ftest->mean;
         rc = knn_rows(j, d, name, cls ? "cls" : "mean", ft, &ftrain, fe, ftest, ftrain.dim, true, err);
         if (rc) break;
@@ -151,7 +166,8 @@ static ehm_code write_predictions(const knn_job *j, const char *path, ehm_datase
     for (int64_t i = 0; i < f->n; i++)
         ehm_str_addf(&s, "%s\t%s\t%s\t%d\n", ehm_dataset_name(test, f->ids[i]), ehm_dataset_class(train, f->labels[i]),
                      ehm_dataset_class(train, j->predicted[i]), j->predicted[i] == f->labels[i]);
-    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path) : ehm_file_write(path, ehm_str_c(&s), s.len, err);
+    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path) : ehm_dir_make_for(path, err);
+    if (!rc) rc = ehm_file_write(path, ehm_str_c(&s), s.len, err);
     ehm_str_free(&s);
     return rc;
 }
@@ -198,6 +214,7 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     out->task = "knn", out->metrics = metrics, out->n_metrics = 1, out->i_best = -1;
     out->protocol = "protocol: frozen encoder, evaluation transform, unit features, weighted vote (DINO eval_knn); standardised: each feature to "
                     "mean 0 and deviation 1 over the training set; intervals: bootstrap over test pictures, 2,000 draws (training seeds are not covered)";
+    if ((rc = check_pools(c->pools, err))) return rc;
     if ((j.n_k = parse_list(j.k, c->k, "k", true, err)) < 0) return err->code;
     if ((j.n_t = parse_list(j.t, c->temperature, "temperature", false, err)) < 0) return err->code;
     for (int32_t i = 0; i < j.n_k; i++)
@@ -207,6 +224,7 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
         goto done;
     }
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
+    if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
     if ((rc = ehm_eval_open_pair(&train, &test, c, ehm_model_shape(m)->channels, err))) goto done;
     j.n_classes = ehm_dataset_n_classes(train);
     if ((rc = knn_model(&j, m, c->model, train, test, &ftest, true, err))) goto done;

@@ -116,8 +116,10 @@ ehm_code ehm_describe(const char *path, bool tensors, ehm_str *text, ehm_json_w 
     else if (ehm_dir_exists(path)) {
         rc = EHM_FAIL(err, EHM_E_FORMAT, "%s is a folder, but no run (it has no config.json of ehm)", path);
         EHM_HINT(err, "for a folder of pictures: ehm data %s", path);
-    } else if (!ehm_file_exists(path)) rc = EHM_FAIL(err, EHM_E_IO, "%s does not exist", path);
-    else rc = describe_file(path, tensors, text, w, err);
+    } else if (!ehm_file_exists(path)) {
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "%s: there is no such file or folder", path);
+        ehm_path_hint_near(err, path);
+    } else rc = describe_file(path, tensors, text, w, err);
     if (w) ehm_json_end(w);
     return rc;
 }

@@ -63,6 +63,7 @@ ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_poo
     out->dim = s->embed_dim;
     out->n_tokens = pool == EHM_POOL_PATCHES ? s->n_patches : 0;
     c.row_floats = (size_t)out->dim * (size_t)(out->n_tokens ? out->n_tokens : 1);
+    EHM_TRY(ehm_dir_make_for(path, err));
     EHM_TRY(ehm_file_out_open(&c.npy, path, err));
     if ((rc = ehm_file_out_open(&c.tsv, out->tsv, err))) goto done;
     npy_head(head, 0, out->n_tokens, out->dim);

@@ -17,6 +17,8 @@ typedef struct { const char *device; int32_t threads; const char *dtype; int32_t
 ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err);
 void ehm_model_close(ehm_model *m);
 const ehm_vit_shape *ehm_model_shape(const ehm_model *m);
+/* What --channels asks for must be what the model takes; EHM_AUTO_I64 always is. Errors: EHM_E_MISMATCH with both numbers. */
+ehm_code ehm_model_takes_channels(const ehm_model *m, int64_t channels, ehm_err *err);
 const char *ehm_model_spec(const ehm_model *m);
 bool ehm_model_has_decoder(const ehm_model *m);
 bool ehm_model_norm_pix(const ehm_model *m);

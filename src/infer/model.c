@@ -162,6 +162,12 @@ void ehm_model_close(ehm_model *m) {
 }
 
 const ehm_vit_shape *ehm_model_shape(const ehm_model *m) { return &m->info.shape; }
+ehm_code ehm_model_takes_channels(const ehm_model *m, int64_t channels, ehm_err *err) {
+    int32_t own = m->info.shape.channels;
+    if (EHM_IS_AUTO(channels) || channels == own) return EHM_OK;
+    EHM_HINT(err, "leave out --channels: pictures are brought to what the model takes");
+    return EHM_FAIL(err, EHM_E_MISMATCH, "--channels %lld, but the model %s takes %d", (long long)channels, m->spec, (int)own);
+}
 const char *ehm_model_spec(const ehm_model *m) { return m->spec; }
 bool ehm_model_has_decoder(const ehm_model *m) { return m->info.has_decoder; }
 bool ehm_model_norm_pix(const ehm_model *m) { return m->info.norm_pix; }

@@ -135,7 +135,10 @@ static ehm_code run_folder(ehm_model_source *s, const char *dir, ehm_err *err) {
     } else if (!ehm_file_exists(path)) {
         bool run = ehm_run_is_folder(dir);
         rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder%s", dir, run ? "; the run has not finished" : ", so it is no run folder");
-        if (run) EHM_HINT(err, "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step", dir, dir);
+        if (run)
+            EHM_HINT(err, "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step",
+                     dir, dir);
+        else EHM_HINT(err, "a model is a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
     } else {
         rc = from_file(s, path, dir, err);
     }
@@ -156,8 +159,9 @@ ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err 
     } else if (ehm_file_exists(spec)) {
         rc = from_file(out, spec, spec, err);
     } else {
-        rc = EHM_FAIL(err, EHM_E_IO, "%s: no such file or folder", spec);
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "%s: no such file or folder", spec);
         if (ehm_vit_preset_find(spec)) EHM_HINT(err, "untrained:%s is the preset with random weights", spec);
+        ehm_path_hint_near(err, spec);
     }
     if (rc) ehm_model_source_close(out);
     return rc;

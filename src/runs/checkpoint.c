@@ -230,7 +230,9 @@ static ehm_code remove_older(ehm_run *r, int64_t keep, ehm_err *err) {
     ehm_code rc = list_down(&names, r->dir, &a, err);
     int64_t seen = 0;
     for (int32_t i = 0; !rc && i < names.n; i++) {
-        bool finished = step_of(names.v[i]) >= 0;
+        char done[PATH_N];
+        snprintf(done, sizeof done, "%s/%.100s/DONE", ROOT, names.v[i]);
+        bool finished = step_of(names.v[i]) >= 0 && !faccessat(r->dir_fd, done, F_OK, 0);
         if ((finished && ++seen > keep) || ehm_ends(names.v[i], ".tmp")) rc = remove_checkpoint(r, names.v[i], err);
     }
     ehm_arena_free(&a);

@@ -37,8 +37,18 @@ V_INLINE vf v_abs(vf a) { return _mm512_abs_ps(a); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) { /* x < 0 ? neg : pos */
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), pos, neg);
 }
-V_INLINE vf v_pow2(vf n) { /* 2^n for whole n in -126 .. 127 */
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+V_INLINE vf v_scale(vf p, vf t) { /* p * 2^n, n the low bits of t; both results normal numbers */
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+V_INLINE vf v_drop_below(vf s, vf x, vf low) { /* x < low ? 0 : s; s where x is NaN */
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), s);
+}
+V_INLINE float v_fold8(__m256 a, int top);
+V_INLINE float v_sum(vf a) {
+    return v_fold8(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1)), 0);
+}
+V_INLINE float v_top(vf a) {
+    return v_fold8(_mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1)), 1);
 }
 V_INLINE vf v_load_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16));
@@ -71,9 +81,13 @@ V_INLINE vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), a); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) {
     return _mm256_blendv_ps(pos, neg, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
 }
-V_INLINE vf v_pow2(vf n) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+V_INLINE vf v_scale(vf p, vf t) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
+V_INLINE vf v_drop_below(vf s, vf x, vf low) { return _mm256_and_ps(s, _mm256_cmp_ps(x, low, _CMP_NLT_UQ)); }
+V_INLINE float v_fold8(__m256 a, int top);
+V_INLINE float v_sum(vf a) { return v_fold8(a, 0); }
+V_INLINE float v_top(vf a) { return v_fold8(a, 1); }
 V_INLINE vf v_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)), 16));
 }
@@ -113,7 +127,22 @@ V_INLINE vf v_fnma(vf a, vf b, vf c) { return c - a * b; }
 V_INLINE vf v_round(vf a) { vf k = v_set1(12582912.f); return (a + k) - k; }
 V_INLINE vf v_abs(vf a) { return (vf)((v_u32)a & 0x7fffffffu); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) { vf z = {0}; return v_pick((v_i32)(x < z), neg, pos); }
-V_INLINE vf v_pow2(vf n) { return (vf)(((v_u32)(n + 12582912.f) - (0x4b400000u - 127u)) << 23); }
+V_INLINE vf v_scale(vf p, vf t) { return (vf)((v_u32)p + ((v_u32)t << 23)); }
+V_INLINE vf v_drop_below(vf s, vf x, vf low) { return (vf)((v_u32)s & ~(v_u32)(x < low)); }
+V_INLINE float v_sum(vf a) {
+    float t[VW];
+    v_store(t, a);
+    for (int h = VW / 2; h; h /= 2)
+        for (int i = 0; i < h; i++) t[i] += t[i + h];
+    return t[0];
+}
+V_INLINE float v_top(vf a) {
+    float t[VW];
+    v_store(t, a);
+    for (int h = VW / 2; h; h /= 2)
+        for (int i = 0; i < h; i++) t[i] = t[i] > t[i + h] ? t[i] : t[i + h];
+    return t[0];
+}
 V_INLINE vf v_load_bf16(const uint16_t *p) {
     v_u32 u;
     for (int i = 0; i < VW; i++) u[i] = (uint32_t)p[i] << 16;
@@ -158,20 +187,16 @@ V_INLINE void v_turn8(float *restrict dst, int64_t ld_dst, const float *restrict
 #endif
 
 V_INLINE vf v_zero(void) { return v_set1(0.f); }
-V_INLINE float v_sum(vf a) { /* halves folded onto each other, down to one */
-    float t[VW];
-    v_store(t, a);
-    for (int h = VW / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+#if defined(EHM_VEC_AVX512) || defined(EHM_VEC_AVX2)
+V_INLINE float v_fold8(__m256 a, int top) { /* halves folded onto each other, down to one: sum, or the largest */
+    __m128 lo = _mm256_castps256_ps128(a), hi = _mm256_extractf128_ps(a, 1);
+    lo = top ? _mm_max_ps(lo, hi) : _mm_add_ps(lo, hi);
+    hi = _mm_movehl_ps(lo, lo);
+    lo = top ? _mm_max_ps(lo, hi) : _mm_add_ps(lo, hi);
+    hi = _mm_shuffle_ps(lo, lo, 1);
+    return _mm_cvtss_f32(top ? _mm_max_ss(lo, hi) : _mm_add_ss(lo, hi));
 }
-V_INLINE float v_top(vf a) {
-    float t[VW];
-    v_store(t, a);
-    for (int h = VW / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] = t[i] > t[i + h] ? t[i] : t[i + h];
-    return t[0];
-}
+#endif
 /* The first n < VW values, the others 0; and back. */
 V_INLINE vf v_load_n(const float *p, int64_t n) {
     float t[VW] = {0};

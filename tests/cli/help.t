@@ -1,0 +1,69 @@
+$ ehm help
+ehm ...: pre-trains vision transformers on pictures by masked image modelling
+
+usage: ehm COMMAND [options]
+       ehm help COMMAND
+
+Commands
+...
+  help ... explains commands and options
+
+Common options
+...
+  --version               version, libraries built in, compiler
+...
+$ ehm --help >a && ehm -h | diff a - && ehm help | diff a -
+
+$ ehm help list >a && ehm list --help | diff a - && ehm list -h --whatever | diff a - && cat a
+ehm list: lists what there is to choose from
+
+usage: ehm list WHAT [options]
+
+WHAT
+  presets       model sizes
+...
+Example
+  ehm list masks
+...
+$ ehm help lst
+ehm: ehm help lst: must be one of ...
+  hint:  did you mean list?
+...
+[2]
+
+# No line is wider than 100 columns where there is no terminal.
+$ for c in "" $(ehm help --names); do ehm help $c | awk -v c="$c" 'length($0) > 100 { print c ": " $0 }'; done
+
+# Every command has a manual page and is in each completion script; bash understands its own.
+$ for c in $(ehm help --names); do ehm help --man $c | head -1; done | grep -c '^.TH EHM-' >n; ehm help --names | wc -l | diff -b - n
+$ ehm help --man | head -2
+.TH EHM 1 "" "ehm ..." "User commands"
+.SH NAME
+$ for s in bash zsh fish; do for c in $(ehm help --names); do ehm help --completion $s | grep -q "$c" || echo "$s lacks $c"; done; done
+$ ehm help --completion tcsh
+ehm: --completion tcsh: must be one of bash|zsh|fish
+...
+[2]
+$ ehm help --settings | grep '^| .--mask-ratio'
+| `--mask-ratio X` | share of patches hidden from the encoder | share, 0 to 1; default 0.75; He et al. 2022, 3 |
+$ ehm help --man --settings
+ehm: --man, --completion, --settings, --names and --examples cannot be had together
+[2]
+$ ehm help list --json
+{"version": "...", "commands": [{"name": "list", ...}]}
+$ ehm --version
+ehm ...
+...
+compiler: ...
+
+# Colour only where it is asked for or where there is a terminal.
+$ ehm help --color always | head -1 | od -c | head -1
+0000000 033   [   1   m   e   h   m ...
+$ ehm help | grep -c "$(printf '\033')"
+0
+[1]
+
+# The settings page in docs is the one that this program would write.
+? test -f "$ROOT/docs/settings.md"
+$ ehm help --settings | diff "$ROOT/docs/settings.md" - && echo same
+same

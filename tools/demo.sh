@@ -1,0 +1,60 @@
+#!/bin/bash
+# make demo: from nothing to a pre-trained model, its k-NN figure beside the same network untrained, and a sheet of reconstructions.
+# usage: demo.sh [FOLDER_OR_SET]      At most 6 minutes on 2 cores, packages and building included; training gets the time that is left.
+set -u
+start=$(date +%s)
+limit=${DEMO_SECONDS:-345}
+data=${1:-}
+out=runs/demo
+say() { printf '\n== %s\n' "$*"; }
+left() { echo $((limit - ($(date +%s) - start))); }
+
+say "1/4 packages and build"
+make --no-print-directory setup || exit 1
+make --no-print-directory all >build.log.$$ 2>&1 || { tail -30 build.log.$$; rm -f build.log.$$; exit 1; }
+rm -f build.log.$$
+ehm=build/ehm
+echo "built $($ehm --version | head -1) in $(($(date +%s) - start)) s"
+
+if [ -z "$data" ]; then
+    set_train="scenes:1:20000"
+    eval_args="--train scenes:1:6000 --test scenes:2:2000"
+else
+    set_train=$data
+    eval_args="--train $data"
+fi
+reserve=75
+[ "$(left)" -gt $((reserve + 40)) ] || reserve=60
+train_seconds=$(($(left) - reserve))
+[ "$train_seconds" -ge 30 ] || train_seconds=30
+minutes=$(awk "BEGIN { printf \"%.2f\", $train_seconds / 60 }")
+
+say "2/4 pre-training on $set_train for $minutes minutes (masked autoencoder)"
+preset="--preset pico"
+$ehm pretrain --data "$set_train" $preset --out $out --overwrite --max-minutes "$minutes" --warmup-epochs 1 --blr 1e-3 ${DEMO_FLAGS:-} || exit $?
+
+rc=0
+say "3/4 do its features tell pictures apart? k-NN, beside the same network untrained"
+labels=1
+[ -n "$data" ] && { $ehm data "$data" --json 2>/dev/null | grep -q '"n_classes": *0' && labels=0; }
+if [ $labels = 1 ]; then
+    $ehm eval knn --model $out --against "untrained:$out" $eval_args --pools mean --expect-better || rc=$?
+else
+    echo "no labels in $data, so there is no k-NN figure (class folders would give one)"
+fi
+
+say "4/4 reconstructions"
+$ehm draw reconstruct --model $out --image "$set_train" --count 12 --out $out/pictures/reconstruct.png || exit $?
+
+cat <<END
+
+Done in $(($(date +%s) - start)) s.
+  pictures    $out/pictures/reconstruct.png
+  weights     $out/model.safetensors (encoder and decoder), $out/encoder.safetensors (loads in timm)
+  curves      $out/metrics.jsonl, or tensorboard --logdir $out
+  next        build/ehm pretrain --data YOUR_FOLDER --out runs/mine
+              build/ehm embed --model $out --data YOUR_FOLDER --out features.npy
+              build/ehm help
+END
+[ $rc = 0 ] || echo "demo: the features did not beat the untrained network's (exit $rc)" >&2
+exit $rc
