@@ -57,12 +57,22 @@ static void print_error_json(ehm_out *out, const ehm_err *err) {
     ehm_str_free(&s);
 }
 
-static int wrong_usage(const ehm_call *call, const ehm_err *err) {
+/* --json asked for an object; parsing may have ended before it came to that flag. */
+static bool wants_json(const ehm_call *call, int argc, char *const *argv) {
+    bool json = call->cfg.json;
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) json |= !strcmp(argv[i], "--json");
+    return json;
+}
+
+static int wrong_usage(const ehm_call *call, bool json, ehm_arena *a, const ehm_err *err) {
     ehm_str s = {0};
+    ehm_out out = {.json = json, .arena = a};
     ehm_console_error(err);
-    if (err->code == EHM_E_CONFIG || err->code == EHM_E_ARG) ehm_help_usage(&s, call->cmd); /* a file's fault is not cured by it */
+    /* A file's fault is not cured by it. */
+    if (err->code == EHM_E_CONFIG || err->code == EHM_E_ARG) ehm_help_usage(&s, call->cmd);
     fputs(ehm_str_c(&s), stderr);
     ehm_str_free(&s);
+    if (json) print_error_json(&out, err);
     return err->code == EHM_E_MEMORY ? EXIT_FAILED : EXIT_USAGE;
 }
 
@@ -94,7 +104,7 @@ static int run(const ehm_call *call, ehm_arena *a, ehm_err *err) {
         if (!err->code) EHM_FAIL(err, rc, "ehm %s failed", call->cmd->name);
         ehm_console_error(err);
         if (out.json && !out.written) print_error_json(&out, err);
-    }
+    } else if (out.json && !out.written) ehm_out_add(&out, "{\"dry_run\": true}\n");
     return exit_code(rc);
 }
 
@@ -107,12 +117,13 @@ int main(int argc, char **argv) {
     ehm_code rc = ehm_call_parse(&call, argc, argv, &a, &err);
     ehm_console_open(&call.cfg);
     quiet = call.cfg.quiet;
-    if (rc) code = wrong_usage(&call, &err);
+    if (rc) code = wrong_usage(&call, wants_json(&call, argc, argv), &a, &err);
     else if (call.help || call.version || !call.cmd) code = talk(&call, &a);
     else code = run(&call, &a, &err);
     ehm_console_close();
     if (fflush(stdout) || ferror(stdout)) {
-        if (errno != EPIPE) fprintf(stderr, "ehm: the result could not be written: %s\n", strerror(errno)); /* `| head` is no fault */
+        if (errno != EPIPE) /* `| head` is no fault */
+            fprintf(stderr, "ehm: the result could not be written: %s\n", strerror(errno));
         if (code == EXIT_DONE) code = EXIT_FAILED;
     }
     ehm_arena_free(&a);

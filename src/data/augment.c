@@ -4,14 +4,16 @@
 #include <math.h>
 #include <string.h>
 
-/* exp for |x| < 1 by Taylor's series: a library's exp may differ in the last bit between machines, and a box is rounded from it. */
+/* exp for |x| < 1 by Taylor's series: a library's exp may differ in the last bit between machines, and a box
+ * is rounded from it. */
 static double exp_small(double x) {
     double sum = 1;
     for (int i = 18; i > 0; i--) sum = 1 + x * sum / i;
     return sum;
 }
 
-void ehm_augment_box(double box[4], bool *flip, int32_t w, int32_t h, double crop_min, double crop_max, double flip_p, uint64_t seed, int64_t epoch, int64_t sample) {
+void ehm_augment_box(double box[4], bool *flip, int32_t w, int32_t h, double crop_min, double crop_max,
+                     double flip_p, uint64_t seed, int64_t epoch, int64_t sample) {
     static const double log_most = 0.28768207245178092744; /* log(4/3) = -log(3/4) */
     ehm_rng r = ehm_rng_of(seed, EHM_RNG_augment, (uint32_t)epoch, (uint64_t)sample);
     /* First, so that it does not depend on how many tries the box took. */
@@ -21,14 +23,16 @@ void ehm_augment_box(double box[4], bool *flip, int32_t w, int32_t h, double cro
     for (int i = 0; i < 10; i++) {
         double share = ehm_rng_uniform(&r, crop_min, crop_max), target = area * share;
         double aspect = exp_small(ehm_rng_uniform(&r, -log_most, log_most));
-        double cw = rint(sqrt(target * aspect)), ch = rint(sqrt(target / aspect)); /* half to even, as Python rounds */
+        double cw = rint(sqrt(target * aspect)),
+               ch = rint(sqrt(target / aspect)); /* half to even, as Python rounds */
         if (cw < 1 || ch < 1 || cw > w || ch > h) continue;
         double y = (double)ehm_rng_below(&r, (uint32_t)(h - (int32_t)ch + 1));
         double x = (double)ehm_rng_below(&r, (uint32_t)(w - (int32_t)cw + 1));
         box[0] = x, box[1] = y, box[2] = x + cw, box[3] = y + ch;
         return;
     }
-    /* The centre, as much of it as the aspect allows. Division by 0.75 and not a product with 4/3, as torchvision has it. */
+    /* The centre, as much of it as the aspect allows. Division by 0.75 and not a product with 4/3, as
+     * torchvision has it. */
     double ratio = (double)w / (double)h, cw = w, ch = h;
     if (ratio < 3.0 / 4.0) ch = rint(cw / (3.0 / 4.0));
     else if (ratio > 4.0 / 3.0) cw = rint(ch * (4.0 / 3.0));
@@ -70,9 +74,12 @@ static void to_u8(uint8_t *out, const ehm_image *in) {
     }
 }
 
-ehm_code ehm_data_resample(void *px, ehm_dtype type, int32_t h, int32_t w, const ehm_image *img, const double box[4], ehm_arena *scratch, ehm_err *err) {
+ehm_code ehm_data_resample(void *px, ehm_dtype type, int32_t h, int32_t w, const ehm_image *img,
+                           const double box[4], ehm_arena *scratch, ehm_err *err) {
     ehm_image out = {.px = px, .w = w, .h = h, .c = img->c, .type = img->type};
-    if (type != EHM_U8 && type != EHM_F32) return EHM_FAIL(err, EHM_E_ARG, "a model input of type %s; u8 and f32 are possible", ehm_dtype_name(type));
+    if (type != EHM_U8 && type != EHM_F32)
+        return EHM_FAIL(err, EHM_E_ARG, "a model input of type %s; u8 and f32 are possible",
+                        ehm_dtype_name(type));
     if (type == img->type) return ehm_resize(&out, img, box, EHM_RESIZE_BICUBIC, scratch, err);
     /* Resampled in the picture's own type first: the same bits as when the batch has that type. */
     EHM_TRY(ehm_image_new(&out, w, h, img->c, img->type, scratch, err));
@@ -82,7 +89,8 @@ ehm_code ehm_data_resample(void *px, ehm_dtype type, int32_t h, int32_t w, const
     return EHM_OK;
 }
 
-ehm_code ehm_data_crop(ehm_image *out, const ehm_image *img, const double box[4], ehm_arena *a, ehm_err *err) {
+ehm_code ehm_data_crop(ehm_image *out, const ehm_image *img, const double box[4], ehm_arena *a,
+                       ehm_err *err) {
     int32_t x = (int32_t)box[0], y = (int32_t)box[1], w = (int32_t)box[2] - x, h = (int32_t)box[3] - y;
     if (x == 0 && y == 0 && w == img->w && h == img->h) {
         *out = *img;
@@ -91,7 +99,9 @@ ehm_code ehm_data_crop(ehm_image *out, const ehm_image *img, const double box[4]
     EHM_TRY(ehm_image_new(out, w, h, img->c, img->type, a, err));
     size_t px = (size_t)img->c * ehm_dtype_size(img->type);
     for (int32_t i = 0; i < h; i++)
-        memcpy((uint8_t *)out->px + (size_t)i * (size_t)w * px, (const uint8_t *)img->px + ((size_t)(y + i) * (size_t)img->w + (size_t)x) * px, (size_t)w * px);
+        memcpy((uint8_t *)out->px + (size_t)i * (size_t)w * px,
+               (const uint8_t *)img->px + ((size_t)(y + i) * (size_t)img->w + (size_t)x) * px,
+               (size_t)w * px);
     return EHM_OK;
 }
 
@@ -99,16 +109,19 @@ void ehm_data_mirror(void *px, int32_t h, int32_t w, size_t n_bytes) {
     uint8_t keep[1024];
     for (int32_t y = 0; y < h; y++) {
         uint8_t *l = (uint8_t *)px + (size_t)y * (size_t)w * n_bytes, *r = l + (size_t)(w - 1) * n_bytes;
-        for (; l < r; l += n_bytes, r -= n_bytes) memcpy(keep, l, n_bytes), memcpy(l, r, n_bytes), memcpy(r, keep, n_bytes);
+        for (; l < r; l += n_bytes, r -= n_bytes)
+            memcpy(keep, l, n_bytes), memcpy(l, r, n_bytes), memcpy(r, keep, n_bytes);
     }
 }
 
-ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, const ehm_image *img, const char *fit, ehm_arena *scratch, ehm_err *err) {
+ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, const ehm_image *img,
+                      const char *fit, ehm_arena *scratch, ehm_err *err) {
     double box[4];
     ehm_eval_box(box, img->w, img->h, in_w, in_h, fit);
     if (!fit || strcmp(fit, "pad")) return ehm_data_resample(px, type, in_h, in_w, img, box, scratch, err);
     /* The whole picture in the middle, zeros around it. */
-    int32_t w = (int32_t)rint(in_w * (img->w / (box[2] - box[0]))), h = (int32_t)rint(in_h * (img->h / (box[3] - box[1])));
+    int32_t w = (int32_t)rint(in_w * (img->w / (box[2] - box[0]))),
+            h = (int32_t)rint(in_h * (img->h / (box[3] - box[1])));
     w = w < 1 ? 1 : w > in_w ? in_w : w, h = h < 1 ? 1 : h > in_h ? in_h : h;
     size_t at_px = (size_t)img->c * ehm_dtype_size(type), row = (size_t)w * at_px;
     uint8_t *small = ehm_arena_alloc(scratch, (size_t)h, row);
@@ -116,6 +129,7 @@ ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, cons
     EHM_TRY(ehm_data_resample(small, type, h, w, img, NULL, scratch, err));
     memset(px, 0, (size_t)in_h * (size_t)in_w * at_px);
     size_t x = (size_t)((in_w - w) / 2), y = (size_t)((in_h - h) / 2);
-    for (size_t i = 0; i < (size_t)h; i++) memcpy((uint8_t *)px + ((y + i) * (size_t)in_w + x) * at_px, small + i * row, row);
+    for (size_t i = 0; i < (size_t)h; i++)
+        memcpy((uint8_t *)px + ((y + i) * (size_t)in_w + x) * at_px, small + i * row, row);
     return EHM_OK;
 }

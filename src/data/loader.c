@@ -1,9 +1,9 @@
 /* The loader: a ring of batches, filled picture by picture by worker threads, taken in order by one consumer.
  *
- * What makes a batch depend on nothing but (seed, epoch, position): a picture's place in the order, its crop and the choice of a
- * replacement are functions of these numbers; workers keep no memory of what was bad, and the share of bad files is judged where
- * batches are taken, in the order of their pictures. A file counts as bad for the crop asked for, so a run that resumes finds the
- * same replacements as one that ran through.
+ * What makes a batch depend on nothing but (seed, epoch, position): a picture's place in the order, its crop
+ * and the choice of a replacement are functions of these numbers; workers keep no memory of what was bad, and
+ * the share of bad files is judged where batches are taken, in the order of their pictures. A file counts as
+ * bad for the crop asked for, so a run that resumes finds the same replacements as one that ran through.
  */
 #include "data/loader.h"
 #include "base/clock.h"
@@ -17,28 +17,46 @@
 
 /* A file that could not be used where the order asked for it. */
 typedef struct bad_note bad_note;
-struct bad_note { bad_note *next; int64_t id; char reason[]; };
+struct bad_note {
+    bad_note *next;
+    int64_t id;
+    char reason[];
+};
 
 enum { PICTURE_OPEN = 0, PICTURE_GOOD, PICTURE_GIVEN_UP /* no good one was found */, PICTURE_FATAL };
 
 typedef struct {
-    int64_t index;          /* which batch this is; -1: none yet */
-    int32_t n, n_taken;     /* pictures in it; handed to workers */
+    int64_t index;      /* which batch this is; -1: none yet */
+    int32_t n, n_taken; /* pictures in it; handed to workers */
     uint8_t *pixels;
     int64_t *ids, *slots;
     int32_t *labels;
-    uint8_t *state;         /* [batch_size] of PICTURE_; written and read under lock */
-    bad_note **bad;         /* [batch_size], in the order tried */
-    int32_t i_fatal;        /* lowest picture with an error that is nobody's file; -1 */
+    uint8_t *state;  /* [batch_size] of PICTURE_; written and read under lock */
+    bad_note **bad;  /* [batch_size], in the order tried */
+    int32_t i_fatal; /* lowest picture with an error that is nobody's file; -1 */
     ehm_err fatal;
 } ring_batch;
 
-typedef struct { _Atomic(uint8_t *) px; int32_t w, h; ehm_dtype type; } cached;
-typedef struct { uint8_t *px; size_t bytes; } cache_block;
+typedef struct {
+    _Atomic(uint8_t *) px;
+    int32_t w, h;
+    ehm_dtype type;
+} cached;
+typedef struct {
+    uint8_t *px;
+    size_t bytes;
+} cache_block;
 
-typedef struct { int64_t id; char *reason; } bad_file;
+typedef struct {
+    int64_t id;
+    char *reason;
+} bad_file;
 
-typedef struct { struct ehm_loader *l; pthread_t thread; ehm_arena arena; } worker;
+typedef struct {
+    struct ehm_loader *l;
+    pthread_t thread;
+    ehm_arena arena;
+} worker;
 
 struct ehm_loader {
     ehm_dataset *ds;
@@ -47,20 +65,20 @@ struct ehm_loader {
     int32_t c;
     ehm_dtype type;
     size_t px_bytes, picture_bytes;
-    ehm_arena arena;        /* all fixed tables */
+    ehm_arena arena; /* all fixed tables */
 
-    pthread_mutex_t lock;   /* everything below, up to the cache */
+    pthread_mutex_t lock; /* everything below, up to the cache */
     pthread_cond_t work, ready;
-    atomic_bool stop;       /* set under lock, read anywhere */
-    int64_t head;           /* batch that the consumer has or waits for */
-    int64_t next_batch;     /* batch that gives out work */
+    atomic_bool stop;                   /* set under lock, read anywhere */
+    int64_t head;                       /* batch that the consumer has or waits for */
+    int64_t next_batch;                 /* batch that gives out work */
     int32_t n_ring, n_perms, i_awaited; /* i_awaited: picture of head that the consumer sleeps for; -1 */
     ring_batch *ring;
     int64_t **perm, *perm_epoch;
 
-    cached *cache;          /* [n] or NULL; filled under cache_lock, read by its pointer */
+    cached *cache; /* [n] or NULL; filled under cache_lock, read by its pointer */
     pthread_mutex_t cache_lock;
-    cache_block *block;     /* where cached pictures lie; the last one is being filled */
+    cache_block *block; /* where cached pictures lie; the last one is being filled */
     int64_t n_blocks, cap_blocks;
     size_t block_left, budget_left;
     atomic_bool cache_full;
@@ -72,7 +90,7 @@ struct ehm_loader {
     /* the consumer's own */
     bool borrowed;
     double wait_s;
-    uint8_t *seen;          /* [n]: 1 seen, 2 bad */
+    uint8_t *seen; /* [n]: 1 seen, 2 bad */
     int64_t n_seen, n_bad, cap_bad;
     bad_file *bad;
     ehm_err failed;
@@ -81,7 +99,8 @@ struct ehm_loader {
 /* ---- decoded pictures in memory ---- */
 enum { CACHE_BLOCK = 8 << 20, CACHE_LOOK = 32 };
 
-/* Only where the whole set fits: a part of it would slow the first epoch (pictures are decoded whole) for little. */
+/* Only where the whole set fits: a part of it would slow the first epoch (pictures are decoded whole) for
+ * little. */
 static bool cache_fits(ehm_loader *l, int64_t budget) {
     ehm_arena a = {0};
     int64_t looked = 0, bytes = 0, m = l->n < CACHE_LOOK ? l->n : CACHE_LOOK;
@@ -137,7 +156,8 @@ static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img) {
             c->w = img->w, c->h = img->h, c->type = img->type;
             atomic_store_explicit(&c->px, px, memory_order_release);
         } else {
-            atomic_store(&l->cache_full, true); /* from here on, pictures that are not in it are decoded by their crop */
+            atomic_store(&l->cache_full,
+                         true); /* from here on, pictures that are not in it are decoded by their crop */
         }
     }
     pthread_mutex_unlock(&l->cache_lock);
@@ -147,7 +167,8 @@ static ehm_code cache_open(ehm_loader *l, int64_t budget, ehm_err *err) {
     if (budget <= 0 || !cache_fits(l, budget)) return EHM_OK;
     l->budget_left = (size_t)budget & ~(size_t)63;
     if (!(l->cache = EHM_NEW_N(&l->arena, cached, l->n)))
-        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table of %lld cached pictures", (long long)l->n);
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table of %lld cached pictures",
+                        (long long)l->n);
     return EHM_OK;
 }
 
@@ -157,15 +178,18 @@ static ehm_code check_image(const ehm_loader *l, const ehm_image *img, ehm_err *
     return EHM_FAIL(err, EHM_E_FORMAT, "%d channels where the set has %d", img->c, l->c);
 }
 
-/* The part of picture id that a random crop asks for, from the cache or decoded alone where the format can. */
-static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch, ehm_image *crop, bool *flip, ehm_arena *a, ehm_err *err) {
+/* The part of picture id that a random crop asks for, from the cache or decoded alone where the format can.
+ */
+static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch, ehm_image *crop, bool *flip,
+                          ehm_arena *a, ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
     double box[4];
     ehm_image whole;
     ehm_sample s;
     bool have = cache_get(l, id, &whole);
     if (!have && l->cache && !atomic_load(&l->cache_full)) {
-        /* A file may be broken below the crop: what fails whole is tried again by its crop, as it is without a cache. */
+        /* A file may be broken below the crop: what fails whole is tried again by its crop, as it is without
+         * a cache. */
         ehm_err e = {0};
         ehm_code rc = ehm_dataset_read(l->ds, id, &s, 0, NULL, a, &e);
         if (rc == EHM_E_MEMORY) {
@@ -185,13 +209,17 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
     ehm_image_info info;
     EHM_TRY(ehm_dataset_size_of(l->ds, id, &info, a, err));
     ehm_augment_box(box, flip, info.w, info.h, o->crop_min, o->crop_max, o->flip, o->seed, epoch, slot);
-    ehm_decode_opt d = {.crop_x = (int32_t)box[0], .crop_y = (int32_t)box[1], .crop_w = (int32_t)(box[2] - box[0]), .crop_h = (int32_t)(box[3] - box[1])};
+    ehm_decode_opt d = {.crop_x = (int32_t)box[0],
+                        .crop_y = (int32_t)box[1],
+                        .crop_w = (int32_t)(box[2] - box[0]),
+                        .crop_h = (int32_t)(box[3] - box[1])};
     EHM_TRY(ehm_dataset_read(l->ds, id, &s, 0, &d, a, err));
     EHM_TRY(check_image(l, &s.image, err));
     if (s.image.w == d.crop_w && s.image.h == d.crop_h) *crop = s.image;
     else if (s.image.w == info.w && s.image.h == info.h) return ehm_data_crop(crop, &s.image, box, a, err);
     else
-        return EHM_FAIL(err, EHM_E_FORMAT, "decodes to %dx%d where the header says %dx%d", s.image.w, s.image.h, info.w, info.h);
+        return EHM_FAIL(err, EHM_E_FORMAT, "decodes to %dx%d where the header says %dx%d", s.image.w,
+                        s.image.h, info.w, info.h);
     return EHM_OK;
 }
 
@@ -205,7 +233,8 @@ static ehm_code read_whole(ehm_loader *l, int64_t id, ehm_image *out, ehm_arena 
     return EHM_OK;
 }
 
-static ehm_code read_picture(ehm_loader *l, void *px, int64_t id, int64_t slot, int64_t epoch, ehm_arena *a, ehm_err *err) {
+static ehm_code read_picture(ehm_loader *l, void *px, int64_t id, int64_t slot, int64_t epoch, ehm_arena *a,
+                             ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
     ehm_image img;
     if (o->augment) {
@@ -229,7 +258,12 @@ static ehm_code read_picture(ehm_loader *l, void *px, int64_t id, int64_t slot, 
 /* Errors that no other file would cure. */
 static bool is_fatal(ehm_code rc) { return rc == EHM_E_MEMORY || rc == EHM_E_STOPPED; }
 
-typedef struct { ring_batch *b; int32_t i; int64_t epoch, at; const int64_t *perm; } work_item;
+typedef struct {
+    ring_batch *b;
+    int32_t i;
+    int64_t epoch, at;
+    const int64_t *perm;
+} work_item;
 
 static bool note_bad(ring_batch *b, int32_t i, bad_note ***tail, int64_t id, const ehm_err *e) {
     size_t n = strlen(e->what) + 1;
@@ -251,9 +285,12 @@ static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
     void *px = b->pixels + (size_t)k->i * l->picture_bytes;
     b->slots[k->i] = k->perm ? k->perm[k->at] : k->at;
     for (int64_t tries = 0;; tries++) {
-        /* Enough is enough: all files are bad, or so many in a row that the set is over its limit whatever the rest is. */
-        if (tries == l->n || (tries >= 100 && (double)tries > l->opt.max_bad * (double)l->n)) return PICTURE_GIVEN_UP;
-        if (atomic_load_explicit(&l->stop, memory_order_relaxed)) return PICTURE_GIVEN_UP; /* nobody will look */
+        /* Enough is enough: all files are bad, or so many in a row that the set is over its limit whatever
+         * the rest is. */
+        if (tries == l->n || (tries >= 100 && (double)tries > l->opt.max_bad * (double)l->n))
+            return PICTURE_GIVEN_UP;
+        if (atomic_load_explicit(&l->stop, memory_order_relaxed))
+            return PICTURE_GIVEN_UP; /* nobody will look */
         int64_t p = (k->at + tries) % l->n, id = k->perm ? k->perm[p] : p;
         ehm_err e = {0};
         ehm_code rc = read_picture(l, px, id, b->slots[k->i], k->epoch, a, &e);
@@ -274,7 +311,8 @@ static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
 
 /* The next picture to do, under lock; false: none now. */
 static bool take(ehm_loader *l, work_item *k) {
-    if (l->next_batch >= l->head + l->n_ring || (l->n_batches >= 0 && l->next_batch >= l->n_batches)) return false;
+    if (l->next_batch >= l->head + l->n_ring || (l->n_batches >= 0 && l->next_batch >= l->n_batches))
+        return false;
     ring_batch *b = &l->ring[l->next_batch % l->n_ring];
     int64_t epoch = l->next_batch / l->per_epoch, first = (l->next_batch % l->per_epoch) * l->opt.batch_size;
     if (b->index != l->next_batch) {
@@ -287,7 +325,8 @@ static bool take(ehm_loader *l, work_item *k) {
     k->at = first + k->i;
     if (l->opt.shuffle) {
         int64_t e = epoch % l->n_perms;
-        if (l->perm_epoch[e] != epoch) ehm_order_fill(l->perm[e], l->n, l->opt.seed, epoch), l->perm_epoch[e] = epoch;
+        if (l->perm_epoch[e] != epoch)
+            ehm_order_fill(l->perm[e], l->n, l->opt.seed, epoch), l->perm_epoch[e] = epoch;
         k->perm = l->perm[e];
     }
     if (b->n_taken == b->n) l->next_batch++;
@@ -316,7 +355,9 @@ static void *worker_main(void *arg) {
 
 /* ---- taking batches ---- */
 static void first_reasons(const ehm_loader *l, ehm_str *text) {
-    for (int64_t i = 0; i < l->n_bad && i < 3; i++) ehm_str_addf(text, "%s%s: %s", i ? "; " : "", ehm_dataset_name(l->ds, l->bad[i].id), l->bad[i].reason);
+    for (int64_t i = 0; i < l->n_bad && i < 3; i++)
+        ehm_str_addf(text, "%s%s: %s", i ? "; " : "", ehm_dataset_name(l->ds, l->bad[i].id),
+                     l->bad[i].reason);
     if (l->n_bad > 3) ehm_str_addf(text, "; and %lld more", (long long)l->n_bad - 3);
 }
 
@@ -341,11 +382,16 @@ static ehm_code judge(ehm_loader *l, bool at_end, bool given_up, ehm_err *err) {
     if (!over && !given_up) return EHM_OK;
     ehm_str text = {0};
     first_reasons(l, &text);
-    if (l->n_bad == l->n) EHM_FAIL(err, EHM_E_FORMAT, "none of the %lld pictures can be used: %s", (long long)l->n, ehm_str_c(&text));
+    if (l->n_bad == l->n)
+        EHM_FAIL(err, EHM_E_FORMAT, "none of the %lld pictures can be used: %s", (long long)l->n,
+                 ehm_str_c(&text));
     else
-        EHM_FAIL(err, EHM_E_FORMAT, "%lld of %lld pictures seen are bad, a share of %.3g where %.3g is permitted: %s", (long long)l->n_bad, (long long)l->n_seen,
-                 (double)l->n_bad / (double)l->n_seen, l->opt.max_bad, ehm_str_c(&text));
-    EHM_HINT(err, "ehm data --check names every bad file%s", l->n_bad == l->n ? "" : "; --max-bad permits a larger share");
+        EHM_FAIL(err, EHM_E_FORMAT,
+                 "%lld of %lld pictures seen are bad, a share of %.3g where %.3g is permitted: %s",
+                 (long long)l->n_bad, (long long)l->n_seen, (double)l->n_bad / (double)l->n_seen,
+                 l->opt.max_bad, ehm_str_c(&text));
+    EHM_HINT(err, "ehm data --check names every bad file%s",
+             l->n_bad == l->n ? "" : "; --max-bad permits a larger share");
     ehm_str_free(&text);
     return EHM_E_FORMAT;
 }
@@ -362,7 +408,8 @@ static ehm_code settle(ehm_loader *l, ring_batch *b, int32_t i, uint8_t state, e
     b->bad[i] = NULL;
     if (rc) return rc;
     if (state == PICTURE_FATAL) {
-        pthread_mutex_lock(&l->lock); /* all pictures before i are done, so this is the lowest: its words stay */
+        pthread_mutex_lock(
+            &l->lock); /* all pictures before i are done, so this is the lowest: its words stay */
         *err = b->fatal;
         pthread_mutex_unlock(&l->lock);
         EHM_WHILE(err, "reading picture %d of batch %lld", i, (long long)b->index);
@@ -407,8 +454,15 @@ ehm_code ehm_loader_next(ehm_loader *l, ehm_batch *out, ehm_err *err) {
         if (settle(l, b, i, state, &l->failed)) return fail_again(l, err);
     }
     l->borrowed = true;
-    *out = (ehm_batch){.n = b->n, .pixels = b->pixels, .type = l->type, .ids = b->ids, .slots = b->slots, .labels = b->labels,
-                       .epoch = l->head / l->per_epoch, .i_batch = l->head % l->per_epoch, .index = l->head};
+    *out = (ehm_batch){.n = b->n,
+                       .pixels = b->pixels,
+                       .type = l->type,
+                       .ids = b->ids,
+                       .slots = b->slots,
+                       .labels = b->labels,
+                       .epoch = l->head / l->per_epoch,
+                       .i_batch = l->head % l->per_epoch,
+                       .index = l->head};
     return EHM_OK;
 }
 
@@ -425,17 +479,24 @@ bool ehm_loader_bad(ehm_loader *l, int64_t i, int64_t *id, const char **reason) 
 /* ---- open and close ---- */
 static ehm_code check_options(const ehm_loader_opt *o, int64_t n, int64_t first_batch, ehm_err *err) {
     if (o->batch_size < 1 || o->h < 1 || o->w < 1 || o->n_workers < 1 || o->n_ahead < 0 || first_batch < 0)
-        return EHM_FAIL(err, EHM_E_ARG, "loader: batch %d, size %dx%d, %d workers, %d ahead, first batch %lld", o->batch_size, o->h, o->w, o->n_workers, o->n_ahead,
-                        (long long)first_batch);
+        return EHM_FAIL(err, EHM_E_ARG,
+                        "loader: batch %d, size %dx%d, %d workers, %d ahead, first batch %lld", o->batch_size,
+                        o->h, o->w, o->n_workers, o->n_ahead, (long long)first_batch);
     if (o->augment && !(o->crop_min > 0 && o->crop_min <= o->crop_max && o->crop_max <= 1))
-        return EHM_FAIL(err, EHM_E_CONFIG, "crop area from %g to %g of a picture; 0 < crop_min <= crop_max <= 1 is possible", o->crop_min, o->crop_max);
-    if (o->augment && !(o->flip >= 0 && o->flip <= 1)) return EHM_FAIL(err, EHM_E_CONFIG, "flip probability %g is not between 0 and 1", o->flip);
-    if (!(o->max_bad >= 0 && o->max_bad <= 1)) return EHM_FAIL(err, EHM_E_CONFIG, "max_bad %g is not between 0 and 1", o->max_bad);
-    if (o->fit && strcmp(o->fit, "auto") && strcmp(o->fit, "crop") && strcmp(o->fit, "stretch") && strcmp(o->fit, "pad"))
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "crop area from %g to %g of a picture; 0 < crop_min <= crop_max <= 1 is possible",
+                        o->crop_min, o->crop_max);
+    if (o->augment && !(o->flip >= 0 && o->flip <= 1))
+        return EHM_FAIL(err, EHM_E_CONFIG, "flip probability %g is not between 0 and 1", o->flip);
+    if (!(o->max_bad >= 0 && o->max_bad <= 1))
+        return EHM_FAIL(err, EHM_E_CONFIG, "max_bad %g is not between 0 and 1", o->max_bad);
+    if (o->fit && strcmp(o->fit, "auto") && strcmp(o->fit, "crop") && strcmp(o->fit, "stretch") &&
+        strcmp(o->fit, "pad"))
         return EHM_FAIL(err, EHM_E_CONFIG, "fit \"%s\" is none of auto, crop, stretch, pad", o->fit);
     if (n < 1) return EHM_FAIL(err, EHM_E_CONFIG, "a set without pictures");
     if (o->drop_last && n < o->batch_size) {
-        EHM_FAIL(err, EHM_E_CONFIG, "a batch of %d pictures cannot be filled: the set has %lld", o->batch_size, (long long)n);
+        EHM_FAIL(err, EHM_E_CONFIG, "a batch of %d pictures cannot be filled: the set has %lld",
+                 o->batch_size, (long long)n);
         EHM_HINT(err, "--batch-size %lld or less, or more pictures", (long long)n);
         return EHM_E_CONFIG;
     }
@@ -451,19 +512,23 @@ static ehm_code tables_open(ehm_loader *l, ehm_err *err) {
     for (int32_t i = 0; ok && i < l->n_ring; i++) {
         ring_batch *b = &l->ring[i];
         b->index = b->i_fatal = -1;
-        ok = (b->pixels = ehm_block_alloc(bytes)) && (b->ids = EHM_NEW_N(a, int64_t, size)) && (b->slots = EHM_NEW_N(a, int64_t, size)) &&
-             (b->labels = EHM_NEW_N(a, int32_t, size)) && (b->state = EHM_NEW_N(a, uint8_t, size)) &&
-             (b->bad = EHM_NEW_N(a, bad_note *, size));
+        ok = (b->pixels = ehm_block_alloc(bytes)) && (b->ids = EHM_NEW_N(a, int64_t, size)) &&
+             (b->slots = EHM_NEW_N(a, int64_t, size)) && (b->labels = EHM_NEW_N(a, int32_t, size)) &&
+             (b->state = EHM_NEW_N(a, uint8_t, size)) && (b->bad = EHM_NEW_N(a, bad_note *, size));
     }
-    /* The ring may reach over several epochs of a small set; each keeps its own order while its batches are worked on. */
+    /* The ring may reach over several epochs of a small set; each keeps its own order while its batches are
+     * worked on. */
     if (l->opt.shuffle) {
         l->n_perms = (int32_t)((l->n_ring - 1) / l->per_epoch + 2);
-        ok = ok && (l->perm = EHM_NEW_N(a, int64_t *, l->n_perms)) && (l->perm_epoch = EHM_NEW_N(a, int64_t, l->n_perms));
-        for (int32_t i = 0; ok && i < l->n_perms; i++) ok = (l->perm[i] = EHM_NEW_N(a, int64_t, l->n)), l->perm_epoch[i] = -1;
+        ok = ok && (l->perm = EHM_NEW_N(a, int64_t *, l->n_perms)) &&
+             (l->perm_epoch = EHM_NEW_N(a, int64_t, l->n_perms));
+        for (int32_t i = 0; ok && i < l->n_perms; i++)
+            ok = (l->perm[i] = EHM_NEW_N(a, int64_t, l->n)), l->perm_epoch[i] = -1;
     }
     ok = ok && (l->workers = EHM_NEW_N(a, worker, l->opt.n_workers));
     if (ok) return EHM_OK;
-    return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d batches of %d pictures of %dx%d ahead of the step", l->n_ring, size, l->opt.h, l->opt.w);
+    return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d batches of %d pictures of %dx%d ahead of the step",
+                    l->n_ring, size, l->opt.h, l->opt.w);
 }
 
 static ehm_code workers_start(ehm_loader *l, ehm_err *err) {
@@ -479,10 +544,12 @@ static ehm_code workers_start(ehm_loader *l, ehm_err *err) {
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!rc) return EHM_OK;
-    return EHM_FAIL(err, EHM_E_IO, "loader thread %d of %d cannot be started: %s", l->n_started + 1, l->opt.n_workers, strerror(rc));
+    return EHM_FAIL(err, EHM_E_IO, "loader thread %d of %d cannot be started: %s", l->n_started + 1,
+                    l->opt.n_workers, strerror(rc));
 }
 
-ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt *opt, int64_t first_batch, ehm_err *err) {
+ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt *opt, int64_t first_batch,
+                         ehm_err *err) {
     *out = NULL;
     EHM_TRY(check_options(opt, ehm_dataset_count(ds), first_batch, err));
     ehm_loader *l = calloc(1, sizeof *l);
@@ -497,7 +564,8 @@ ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt
     l->head = l->next_batch = first_batch, l->i_awaited = -1;
     /* The caller's strings need not outlive this call. */
     ehm_code rc = EHM_OK;
-    if (opt->fit && !(l->opt.fit = ehm_arena_strdup(&l->arena, opt->fit))) rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
+    if (opt->fit && !(l->opt.fit = ehm_arena_strdup(&l->arena, opt->fit)))
+        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
     if (!rc) rc = tables_open(l, err);
     if (!rc) rc = cache_open(l, opt->cache_bytes, err);
     if (!rc) {
@@ -521,7 +589,8 @@ void ehm_loader_close(ehm_loader *l) {
         atomic_store(&l->stop, true);
         pthread_cond_broadcast(&l->work);
         pthread_mutex_unlock(&l->lock);
-        for (int32_t i = 0; i < l->n_started; i++) pthread_join(l->workers[i].thread, NULL), ehm_arena_free(&l->workers[i].arena);
+        for (int32_t i = 0; i < l->n_started; i++)
+            pthread_join(l->workers[i].thread, NULL), ehm_arena_free(&l->workers[i].arena);
         pthread_mutex_destroy(&l->lock), pthread_mutex_destroy(&l->cache_lock);
         pthread_cond_destroy(&l->work), pthread_cond_destroy(&l->ready);
     }

@@ -1,4 +1,5 @@
-/* The order of an epoch: a permutation that depends on (seed, epoch) alone, so that resuming needs no state. */
+/* The order of an epoch: a permutation that depends on (seed, epoch) alone, so that resuming needs no state.
+ */
 #include "base/rng.h"
 #include "data/loader.h"
 

@@ -1,4 +1,5 @@
-/* Scenes: what a picture holds and where, its labels, boxes and caption. Pieces: scenes_kinds.c; pixels: scenes_paint.c. */
+/* Scenes: what a picture holds and where, its labels, boxes and caption. Pieces: scenes_kinds.c; pixels:
+ * scenes_paint.c. */
 #include "data/scenes.h"
 #include "data/scenes_int.h"
 
@@ -24,7 +25,8 @@ static const char *const part_names[] = {
 #undef PART
 };
 _Static_assert(sizeof map_names / sizeof *map_names == SCENE_N_MAP, "a name a pixel class");
-_Static_assert(sizeof part_names / sizeof *part_names == SCENE_N_PARTS && SCENE_N_PARTS <= 255, "a name a part, in a byte");
+_Static_assert(sizeof part_names / sizeof *part_names == SCENE_N_PARTS && SCENE_N_PARTS <= 255,
+               "a name a part, in a byte");
 
 int32_t ehm_scenes_n_classes(void) { return SCENE_N_KINDS; }
 const char *ehm_scenes_class(int32_t i) { return i >= 0 && i < SCENE_N_KINDS ? kind_names[i] : NULL; }
@@ -36,7 +38,8 @@ const char *ehm_scenes_part(int32_t i) { return i >= 0 && i < SCENE_N_PARTS ? pa
 /* Streams of one seed, told apart by the counter's epoch. */
 enum { STREAM_PICTURE = 0, STREAM_LABELS = 1 };
 
-/* Each block of as many pictures as there are classes holds every class once, in random order: any prefix is balanced. */
+/* Each block of as many pictures as there are classes holds every class once, in random order: any prefix is
+ * balanced. */
 int32_t ehm_scenes_label(uint64_t seed, int64_t index) {
     int32_t v[SCENE_N_KINDS];
     for (int32_t i = 0; i < SCENE_N_KINDS; i++) v[i] = i;
@@ -45,14 +48,19 @@ int32_t ehm_scenes_label(uint64_t seed, int64_t index) {
     return v[index % SCENE_N_KINDS];
 }
 
-/* Colours that objects are painted with, whatever their kind. Their mean is near that of the backgrounds, or a linear classifier
- * on small raw pictures could read silhouettes from the average brightness alone. */
-static const struct { const char *name; scene_rgb c; } colours[] = {
-    {"red", {.80f, .16f, .15f}},   {"orange", {.93f, .50f, .13f}}, {"yellow", {.95f, .83f, .25f}}, {"green", {.22f, .58f, .26f}},
-    {"teal", {.12f, .55f, .55f}},  {"blue", {.16f, .34f, .75f}},   {"purple", {.50f, .25f, .62f}}, {"pink", {.93f, .60f, .74f}},
-    {"brown", {.45f, .28f, .16f}}, {"white", {.94f, .94f, .92f}},  {"grey", {.55f, .56f, .58f}},   {"black", {.13f, .13f, .15f}},
-    {"beige", {.86f, .76f, .60f}}, {"navy", {.12f, .16f, .35f}},   {"lime", {.62f, .82f, .28f}},   {"sky blue", {.50f, .74f, .92f}},
-    {"mint", {.58f, .88f, .76f}},  {"lavender", {.71f, .68f, .93f}}, {"turquoise", {.20f, .76f, .78f}}};
+/* Colours that objects are painted with, whatever their kind. Their mean is near that of the backgrounds, or
+ * a linear classifier on small raw pictures could read silhouettes from the average brightness alone. */
+static const struct {
+    const char *name;
+    scene_rgb c;
+} colours[] = {
+    {"red", {.80f, .16f, .15f}},      {"orange", {.93f, .50f, .13f}}, {"yellow", {.95f, .83f, .25f}},
+    {"green", {.22f, .58f, .26f}},    {"teal", {.12f, .55f, .55f}},   {"blue", {.16f, .34f, .75f}},
+    {"purple", {.50f, .25f, .62f}},   {"pink", {.93f, .60f, .74f}},   {"brown", {.45f, .28f, .16f}},
+    {"white", {.94f, .94f, .92f}},    {"grey", {.55f, .56f, .58f}},   {"black", {.13f, .13f, .15f}},
+    {"beige", {.86f, .76f, .60f}},    {"navy", {.12f, .16f, .35f}},   {"lime", {.62f, .82f, .28f}},
+    {"sky blue", {.50f, .74f, .92f}}, {"mint", {.58f, .88f, .76f}},   {"lavender", {.71f, .68f, .93f}},
+    {"turquoise", {.20f, .76f, .78f}}};
 enum { N_COLOURS = (int)(sizeof colours / sizeof *colours) };
 
 static float difference(scene_rgb a, scene_rgb b) {
@@ -83,18 +91,22 @@ static const char *object_paint(scene_object *o, const scene_backdrop *bd) {
     for (int32_t i = 0; i < SCENE_N_ROLES; i++) {
         int32_t k = i == 0 ? colour_pick(o->rng, used, 2, .8f) : colour_pick(o->rng, used + 2, i, .7f);
         scene_paint *p = &o->paint[i];
-        float a = scene_uniform(o->rng, -.06f, .06f), b = scene_uniform(o->rng, -.06f, .06f), c = scene_uniform(o->rng, -.06f, .06f);
+        float a = scene_uniform(o->rng, -.06f, .06f), b = scene_uniform(o->rng, -.06f, .06f),
+              c = scene_uniform(o->rng, -.06f, .06f);
         p->base = (scene_rgb){colours[k].c.r + a, colours[k].c.g + b, colours[k].c.b + c};
         used[2 + i] = p->base;
         if (i == 0) name = colours[k].name;
         /* Half of the surfaces carry a pattern in a shade of their own or another colour. */
-        uint32_t pattern = ehm_rng_below(o->rng, 2 * (SCENE_N_PATTERNS - 1)), other = ehm_rng_below(o->rng, N_COLOURS);
+        uint32_t pattern = ehm_rng_below(o->rng, 2 * (SCENE_N_PATTERNS - 1)),
+                 other = ehm_rng_below(o->rng, N_COLOURS);
         float strength = scene_uniform(o->rng, .25f, .6f), turns = scene_uniform(o->rng, 0, 1);
         p->pattern = pattern < SCENE_N_PATTERNS ? (scene_pattern)pattern : SCENE_PLAIN;
         p->freq = scene_uniform(o->rng, 2.2f, 5.0f);
         p->seed = ehm_rng_u32(o->rng);
         scene_rgb q = colours[other].c;
-        p->second = (scene_rgb){p->base.r + (q.r - p->base.r) * strength, p->base.g + (q.g - p->base.g) * strength, p->base.b + (q.b - p->base.b) * strength};
+        p->second =
+            (scene_rgb){p->base.r + (q.r - p->base.r) * strength, p->base.g + (q.g - p->base.g) * strength,
+                        p->base.b + (q.b - p->base.b) * strength};
         scene_sincos(&p->sin_a, &p->cos_a, turns);
     }
     return name;
@@ -106,14 +118,19 @@ static void turn_place(scene_place *at, ehm_rng *r, float most_turns) {
     at->mirrored = ehm_rng_below(r, 2);
 }
 
-/* Evens out how much of a picture each kind covers, or the amount of background colours would tell them apart. */
-static const float kind_size[] = {[SCENE_KIND_bird] = 1.06f, [SCENE_KIND_boat] = 1.0f,    [SCENE_KIND_car] = .97f,    [SCENE_KIND_cat] = .97f,
-                                  [SCENE_KIND_fish] = 1.12f, [SCENE_KIND_flower] = 1.07f, [SCENE_KIND_house] = .83f,  [SCENE_KIND_lamp] = 1.13f,
-                                  [SCENE_KIND_mug] = .88f,   [SCENE_KIND_person] = 1.07f, [SCENE_KIND_robot] = .99f, [SCENE_KIND_tree] = .99f};
+/* Evens out how much of a picture each kind covers, or the amount of background colours would tell them
+ * apart. */
+static const float kind_size[] = {
+    [SCENE_KIND_bird] = 1.06f,   [SCENE_KIND_boat] = 1.0f,  [SCENE_KIND_car] = .97f,
+    [SCENE_KIND_cat] = .97f,     [SCENE_KIND_fish] = 1.12f, [SCENE_KIND_flower] = 1.07f,
+    [SCENE_KIND_house] = .83f,   [SCENE_KIND_lamp] = 1.13f, [SCENE_KIND_mug] = .88f,
+    [SCENE_KIND_person] = 1.07f, [SCENE_KIND_robot] = .99f, [SCENE_KIND_tree] = .99f};
 _Static_assert(sizeof kind_size / sizeof *kind_size == SCENE_N_KINDS, "a size a kind");
 
 enum { MAX_INSTANCES = 16 };
-typedef struct { int32_t label; } instance; /* pixel class of instance i + 1 */
+typedef struct {
+    int32_t label;
+} instance; /* pixel class of instance i + 1 */
 typedef struct {
     scene_canvas cv;
     scene_object o;
@@ -139,7 +156,8 @@ static void put_clutter(scene_work *s, scene_place *at) {
 }
 
 /* Light falls off across the picture, then the sensor's grain. Grain is by pixel, from a hash. */
-static void expose(const scene_work *s, uint8_t *px, float gain, float gx, float gy, float grain, uint32_t seed) {
+static void expose(const scene_work *s, uint8_t *px, float gain, float gx, float gy, float grain,
+                   uint32_t seed) {
     const scene_canvas *cv = &s->cv;
     float iw = 1 / (float)cv->w, ih = 1 / (float)cv->h;
     for (int32_t y = 0; y < cv->h; y++) {
@@ -156,11 +174,15 @@ static void expose(const scene_work *s, uint8_t *px, float gain, float gx, float
     }
 }
 
-static const char *article(const char *word) { return word[0] == 'a' || word[0] == 'e' || word[0] == 'i' || word[0] == 'o' || word[0] == 'u' ? "an" : "a"; }
+static const char *article(const char *word) {
+    return word[0] == 'a' || word[0] == 'e' || word[0] == 'i' || word[0] == 'o' || word[0] == 'u' ? "an"
+                                                                                                  : "a";
+}
 
 /* Visible extents of the kinds' instances; a sliver is no box. */
 static ehm_code boxes_of(ehm_sample *out, const scene_work *s, ehm_arena *a, ehm_err *err) {
-    int32_t x0[MAX_INSTANCES + 1], y0[MAX_INSTANCES + 1], x1[MAX_INSTANCES + 1] = {0}, y1[MAX_INSTANCES + 1] = {0};
+    int32_t x0[MAX_INSTANCES + 1], y0[MAX_INSTANCES + 1], x1[MAX_INSTANCES + 1] = {0},
+                                                                             y1[MAX_INSTANCES + 1] = {0};
     int64_t area[MAX_INSTANCES + 1] = {0}, all = (int64_t)s->cv.w * s->cv.h;
     for (int32_t i = 0; i <= MAX_INSTANCES; i++) x0[i] = s->cv.w, y0[i] = s->cv.h;
     for (int32_t y = 0; y < s->cv.h; y++) {
@@ -179,12 +201,14 @@ static ehm_code boxes_of(ehm_sample *out, const scene_work *s, ehm_arena *a, ehm
     for (int32_t i = 1; i <= s->n_inst; i++) {
         int32_t label = s->inst[i - 1].label;
         if (label == SCENE_MAP_clutter || area[i] * 500 < all) continue;
-        box[out->n_boxes++] = (ehm_box){(float)x0[i], (float)y0[i], (float)x1[i], (float)y1[i], label - SCENE_MAP_kinds};
+        box[out->n_boxes++] =
+            (ehm_box){(float)x0[i], (float)y0[i], (float)x1[i], (float)y1[i], label - SCENE_MAP_kinds};
     }
     return EHM_OK;
 }
 
-static ehm_code work_open(scene_work **out, ehm_sample *sample, int32_t w, int32_t h, uint32_t want, ehm_arena *a, ehm_err *err) {
+static ehm_code work_open(scene_work **out, ehm_sample *sample, int32_t w, int32_t h, uint32_t want,
+                          ehm_arena *a, ehm_err *err) {
     size_t n = (size_t)w * (size_t)h;
     scene_work *s = EHM_NEW(a, scene_work);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to draw a scene of %dx%d", w, h);
@@ -193,10 +217,12 @@ static ehm_code work_open(scene_work **out, ehm_sample *sample, int32_t w, int32
     sample->image = (ehm_image){EHM_NEW_N(a, uint8_t, n * 3), w, h, 3, EHM_U8};
     bool maps = want & (EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES);
     if (maps) {
-        s->cv.label = EHM_NEW_N(a, uint8_t, n), s->cv.object = EHM_NEW_N(a, uint8_t, n), s->cv.part = EHM_NEW_N(a, uint8_t, n);
+        s->cv.label = EHM_NEW_N(a, uint8_t, n), s->cv.object = EHM_NEW_N(a, uint8_t, n),
+        s->cv.part = EHM_NEW_N(a, uint8_t, n);
         if (!s->cv.label || !s->cv.object || !s->cv.part) maps = false, s->cv.rgb = NULL;
     }
-    if (!s->cv.rgb || !sample->image.px) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to draw a scene of %dx%d", w, h);
+    if (!s->cv.rgb || !sample->image.px)
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory to draw a scene of %dx%d", w, h);
     if (want & EHM_WANT_LABEL_MAPS) sample->label_map = (ehm_image){s->cv.label, w, h, 1, EHM_U8};
     if (want & EHM_WANT_OBJECT_MAPS) {
         sample->object_map = (ehm_image){s->cv.object, w, h, 1, EHM_U8};
@@ -206,9 +232,11 @@ static ehm_code work_open(scene_work **out, ehm_sample *sample, int32_t w, int32
     return EHM_OK;
 }
 
-ehm_code ehm_scene_draw(ehm_sample *out, uint64_t seed, int64_t index, int32_t w, int32_t h, uint32_t want, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_scene_draw(ehm_sample *out, uint64_t seed, int64_t index, int32_t w, int32_t h, uint32_t want,
+                        ehm_arena *a, ehm_err *err) {
     if (w < 8 || h < 8 || w > 4096 || h > 4096 || index < 0)
-        return EHM_FAIL(err, EHM_E_ARG, "a scene of %dx%d, number %lld: sides are 8 to 4096, numbers from 0", w, h, (long long)index);
+        return EHM_FAIL(err, EHM_E_ARG, "a scene of %dx%d, number %lld: sides are 8 to 4096, numbers from 0",
+                        w, h, (long long)index);
     *out = (ehm_sample){.label = ehm_scenes_label(seed, index)};
     scene_work *s = NULL;
     EHM_TRY(work_open(&s, out, w, h, want, a, err));
@@ -230,7 +258,8 @@ ehm_code ehm_scene_draw(ehm_sample *out, uint64_t seed, int64_t index, int32_t w
         at.x = scene_uniform(r, 0, fw), at.y = scene_uniform(r, 0, fh);
         put_clutter(s, &at);
     }
-    /* Now and then a smaller object of another kind, where the main one leaves most room; it is drawn first, so never on top. */
+    /* Now and then a smaller object of another kind, where the main one leaves most room; it is drawn first,
+     * so never on top. */
     const char *other = NULL;
     if (ehm_rng_below(r, 5) == 0) {
         int32_t kind = (int32_t)ehm_rng_below(r, SCENE_N_KINDS - 1);
@@ -247,17 +276,21 @@ ehm_code ehm_scene_draw(ehm_sample *out, uint64_t seed, int64_t index, int32_t w
     for (int32_t i = 0; i < n_front; i++) {
         float reach = scene_uniform(r, .55f, 1.05f) * main.scale_px, turns = scene_uniform(r, 0, 1), sn, cs;
         scene_sincos(&sn, &cs, turns);
-        scene_place at = {.x = main.x + cs * reach, .y = main.y + sn * reach, .scale_px = main.scale_px * scene_uniform(r, .18f, .36f)};
+        scene_place at = {.x = main.x + cs * reach,
+                          .y = main.y + sn * reach,
+                          .scale_px = main.scale_px * scene_uniform(r, .18f, .36f)};
         put_clutter(s, &at);
     }
-    float gain = scene_uniform(r, .78f, 1.12f), gx = scene_uniform(r, -.35f, .35f), gy = scene_uniform(r, -.35f, .35f);
+    float gain = scene_uniform(r, .78f, 1.12f), gx = scene_uniform(r, -.35f, .35f),
+          gy = scene_uniform(r, -.35f, .35f);
     float grain = scene_uniform(r, 0, .020f);
     expose(s, out->image.px, gain, gx, gy, grain, ehm_rng_u32(r));
 
     if (want & EHM_WANT_BOXES) EHM_TRY(boxes_of(out, s, a, err));
     if (want & EHM_WANT_CAPTION) {
         const char *name = kind_names[out->label];
-        out->caption = ehm_arena_printf(a, "%s %s %s %s%s%s%s%s", article(colour), colour, name, scene_backdrop_phrase(&s->bd), other ? ", with " : "",
+        out->caption = ehm_arena_printf(a, "%s %s %s %s%s%s%s%s", article(colour), colour, name,
+                                        scene_backdrop_phrase(&s->bd), other ? ", with " : "",
                                         other ? "a" : "", other ? " small " : "", other ? other : "");
         if (!out->caption) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the caption of a scene");
     }

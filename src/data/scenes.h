@@ -1,7 +1,7 @@
 /* scenes: procedural pictures with a known hierarchy (scene > objects > parts), for tests, demos and evaluations without any download.
  * Class definitions are fixed; seed changes the pictures only. Same (seed, index, size): same pixels, on every machine (integer or exactly rounded arithmetic).
  *
- *     ehm_scene s; ehm_scene_draw(&s, 1, 42, 64, 64, EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS, &arena, &err);
+ *     ehm_sample s; ehm_scene_draw(&s, 1, 42, 64, 64, EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS, &arena, &err);
  */
 #ifndef EHM_DATA_SCENES_H
 #define EHM_DATA_SCENES_H

@@ -1,8 +1,8 @@
 /* Inside scenes: primitives with distance functions, the builder that kinds draw with, the background.
  *
- * Every number that decides a pixel comes from +, -, *, / and sqrt on float (IEEE, no contraction), integer hashes and our own
- * sine, so that the same seed gives the same bytes on every machine. Two random draws never stand in one expression: C leaves
- * their order open.
+ * Every number that decides a pixel comes from +, -, *, / and sqrt on float (IEEE, no contraction), integer
+ * hashes and our own sine, so that the same seed gives the same bytes on every machine. Two random draws
+ * never stand in one expression: C leaves their order open.
  */
 #ifndef EHM_DATA_SCENES_INT_H
 #define EHM_DATA_SCENES_INT_H
@@ -35,11 +35,26 @@ enum {
 /* Pixel classes: backgrounds, kinds, clutter. */
 enum { SCENE_MAP_kinds = SCENE_N_BG, SCENE_MAP_clutter = SCENE_N_BG + SCENE_N_KINDS, SCENE_N_MAP };
 
-typedef struct { float r, g, b; } scene_rgb; /* 0..1 */
+typedef struct {
+    float r, g, b;
+} scene_rgb; /* 0..1 */
 
-/* How a surface looks: base colour, a second one for the pattern, and the pattern's place in the object's own coordinates. */
-typedef enum { SCENE_PLAIN, SCENE_STRIPES, SCENE_DOTS, SCENE_CHECKS, SCENE_MOTTLED, SCENE_N_PATTERNS } scene_pattern;
-typedef struct { scene_rgb base, second; scene_pattern pattern; float freq, cos_a, sin_a; uint32_t seed; } scene_paint;
+/* How a surface looks: base colour, a second one for the pattern, and the pattern's place in the object's own
+ * coordinates. */
+typedef enum {
+    SCENE_PLAIN,
+    SCENE_STRIPES,
+    SCENE_DOTS,
+    SCENE_CHECKS,
+    SCENE_MOTTLED,
+    SCENE_N_PATTERNS
+} scene_pattern;
+typedef struct {
+    scene_rgb base, second;
+    scene_pattern pattern;
+    float freq, cos_a, sin_a;
+    uint32_t seed;
+} scene_paint;
 
 typedef enum { SCENE_ELLIPSE, SCENE_DOME, SCENE_BOX, SCENE_CAPSULE, SCENE_POLYGON, SCENE_RING } scene_shape;
 enum { SCENE_MAX_EDGES = 6, SCENE_MAX_PRIMS = 48 };
@@ -60,29 +75,42 @@ typedef struct {
 } scene_object;
 
 /* Where an object stands: object coordinates times scale_px, mirrored, turned, moved. */
-typedef struct { float x, y, scale_px, cos_a, sin_a; bool mirrored; } scene_place;
+typedef struct {
+    float x, y, scale_px, cos_a, sin_a;
+    bool mirrored;
+} scene_place;
 
 typedef struct {
     int32_t w, h;
-    float *rgb;                        /* [h,w,3] 0..1 and beyond before lighting */
-    uint8_t *label, *object, *part;    /* [h,w]; all NULL where no map is wanted */
+    float *rgb;                     /* [h,w,3] 0..1 and beyond before lighting */
+    uint8_t *label, *object, *part; /* [h,w]; all NULL where no map is wanted */
 } scene_canvas;
 
 typedef struct {
-    int32_t kind;          /* one of SCENE_BACKDROP_ */
+    int32_t kind; /* one of SCENE_BACKDROP_ */
     scene_rgb c[4];
     float f[8];
     uint32_t seed;
 } scene_backdrop;
-enum { SCENE_BACKDROP_field, SCENE_BACKDROP_water, SCENE_BACKDROP_hills, SCENE_BACKDROP_bricks, SCENE_BACKDROP_tiles,
-       SCENE_BACKDROP_planks, SCENE_BACKDROP_wallpaper, SCENE_BACKDROP_sand, SCENE_N_BACKDROPS };
+enum {
+    SCENE_BACKDROP_field,
+    SCENE_BACKDROP_water,
+    SCENE_BACKDROP_hills,
+    SCENE_BACKDROP_bricks,
+    SCENE_BACKDROP_tiles,
+    SCENE_BACKDROP_planks,
+    SCENE_BACKDROP_wallpaper,
+    SCENE_BACKDROP_sand,
+    SCENE_N_BACKDROPS
+};
 
 /* ---- scenes_paint.c ---- */
 float scene_uniform(ehm_rng *r, float lo, float hi);
 void scene_sincos(float *s, float *c, float turns); /* of 2 pi turns; our own polynomial, error below 2e-6 */
 uint32_t scene_hash(uint32_t x, uint32_t y, uint32_t seed);
 float scene_noise(float x, float y, uint32_t seed); /* smooth lattice noise, 0..1 */
-void scene_object_draw(scene_canvas *cv, const scene_object *o, const scene_place *at, uint8_t label, uint8_t instance);
+void scene_object_draw(scene_canvas *cv, const scene_object *o, const scene_place *at, uint8_t label,
+                       uint8_t instance);
 
 /* ---- scenes_backdrop.c ---- */
 void scene_backdrop_pick(scene_backdrop *b, ehm_rng *r);
@@ -93,10 +121,15 @@ const char *scene_backdrop_phrase(const scene_backdrop *b); /* "in a field", for
 void scene_object_build(scene_object *o, int32_t kind); /* rng and paint set before */
 void scene_clutter_build(scene_object *o);
 /* Pieces, for builders. */
-void scene_ellipse(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry, float turns);
-void scene_dome(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry); /* upper half; ry < 0: lower */
-void scene_box(scene_object *o, int32_t part, int32_t role, float cx, float cy, float hw, float hh, float round, float turns);
-void scene_line(scene_object *o, int32_t part, int32_t role, float x0, float y0, float x1, float y1, float r0, float r1);
+void scene_ellipse(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry,
+                   float turns);
+void scene_dome(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx,
+                float ry); /* upper half; ry < 0: lower */
+void scene_box(scene_object *o, int32_t part, int32_t role, float cx, float cy, float hw, float hh,
+               float round, float turns);
+void scene_line(scene_object *o, int32_t part, int32_t role, float x0, float y0, float x1, float y1, float r0,
+                float r1);
 void scene_ring(scene_object *o, int32_t part, int32_t role, float cx, float cy, float r, float thick);
-void scene_polygon(scene_object *o, int32_t part, int32_t role, const float (*xy)[2], int32_t n, float round); /* convex, any direction */
+void scene_polygon(scene_object *o, int32_t part, int32_t role, const float (*xy)[2], int32_t n,
+                   float round); /* convex, any direction */
 #endif

@@ -1,5 +1,6 @@
-/* Scenes: how each kind of object is put together. Coordinates run about -1..1, y down; pieces are laid over each other in order.
- * Proportions, counts and poses vary from picture to picture; which pieces touch which does not. */
+/* Scenes: how each kind of object is put together. Coordinates run about -1..1, y down; pieces are laid over
+ * each other in order. Proportions, counts and poses vary from picture to picture; which pieces touch which
+ * does not. */
 #include "data/scenes_int.h"
 #include <math.h>
 
@@ -16,7 +17,8 @@ static void extent(scene_prim *m, float cx, float cy, float rx, float ry) {
 }
 static float magnitude(float x) { return x < 0 ? -x : x; }
 
-void scene_ellipse(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry, float turns) {
+void scene_ellipse(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry,
+                   float turns) {
     scene_prim *m = next(o, SCENE_ELLIPSE, part, role);
     m->p[0] = cx, m->p[1] = cy, m->p[2] = 1 / rx, m->p[3] = 1 / ry;
     scene_sincos(&m->p[5], &m->p[4], turns);
@@ -27,10 +29,12 @@ void scene_ellipse(scene_object *o, int32_t part, int32_t role, float cx, float 
 void scene_dome(scene_object *o, int32_t part, int32_t role, float cx, float cy, float rx, float ry) {
     float up = ry > 0 ? 1.0f : -1.0f, h = ry * up;
     scene_prim *m = next(o, SCENE_DOME, part, role);
-    m->p[0] = cx, m->p[1] = cy, m->p[2] = 1 / rx, m->p[3] = 1 / h, m->p[4] = 1, m->p[5] = 0, m->p[6] = rx < h ? rx : h, m->p[7] = up;
+    m->p[0] = cx, m->p[1] = cy, m->p[2] = 1 / rx, m->p[3] = 1 / h, m->p[4] = 1, m->p[5] = 0,
+    m->p[6] = rx < h ? rx : h, m->p[7] = up;
     extent(m, cx, cy - up * h * .5f, rx, h * .5f);
 }
-void scene_box(scene_object *o, int32_t part, int32_t role, float cx, float cy, float hw, float hh, float round, float turns) {
+void scene_box(scene_object *o, int32_t part, int32_t role, float cx, float cy, float hw, float hh,
+               float round, float turns) {
     scene_prim *m = next(o, SCENE_BOX, part, role);
     float least = hw < hh ? hw : hh;
     if (round > least) round = least;
@@ -40,10 +44,12 @@ void scene_box(scene_object *o, int32_t part, int32_t role, float cx, float cy, 
     extent(m, cx, cy, c * hw + s * hh, s * hw + c * hh);
     m->outline = least < .09f ? 0 : least < .3f ? least * .2f : .06f;
 }
-void scene_line(scene_object *o, int32_t part, int32_t role, float x0, float y0, float x1, float y1, float r0, float r1) {
+void scene_line(scene_object *o, int32_t part, int32_t role, float x0, float y0, float x1, float y1, float r0,
+                float r1) {
     scene_prim *m = next(o, SCENE_CAPSULE, part, role);
     float dx = x1 - x0, dy = y1 - y0, r = r0 > r1 ? r0 : r1, len2 = dx * dx + dy * dy;
-    m->p[0] = x0, m->p[1] = y0, m->p[2] = dx, m->p[3] = dy, m->p[4] = len2 > 1e-8f ? 1 / len2 : 0, m->p[5] = r0, m->p[6] = r1 - r0;
+    m->p[0] = x0, m->p[1] = y0, m->p[2] = dx, m->p[3] = dy, m->p[4] = len2 > 1e-8f ? 1 / len2 : 0,
+    m->p[5] = r0, m->p[6] = r1 - r0;
     extent(m, (x0 + x1) * .5f, (y0 + y1) * .5f, magnitude(dx) * .5f + r, magnitude(dy) * .5f + r);
     m->outline = r < .09f ? 0 : r * .3f;
 }
@@ -53,7 +59,8 @@ void scene_ring(scene_object *o, int32_t part, int32_t role, float cx, float cy,
     extent(m, cx, cy, r + thick, r + thick);
     m->outline = thick < .07f ? 0 : thick * .3f;
 }
-void scene_polygon(scene_object *o, int32_t part, int32_t role, const float (*xy)[2], int32_t n, float round) {
+void scene_polygon(scene_object *o, int32_t part, int32_t role, const float (*xy)[2], int32_t n,
+                   float round) {
     scene_prim *m = next(o, SCENE_POLYGON, part, role);
     float x0 = xy[0][0], x1 = x0, y0 = xy[0][1], y1 = y0, area = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -80,40 +87,51 @@ void scene_polygon(scene_object *o, int32_t part, int32_t role, const float (*xy
 
 #define J(lo, hi) scene_uniform(o->rng, (lo), (hi))
 #define MAYBE(p) (ehm_rng_f32(o->rng) < (p))
-#define POLY(part, role, round, ...) scene_polygon(o, (part), (role), (const float[][2]){__VA_ARGS__}, (int32_t)(sizeof((const float[][2]){__VA_ARGS__}) / sizeof(float[2])), (round))
+#define POLY(part, role, round, ...)                                                                         \
+    scene_polygon(o, (part), (role), (const float[][2]){__VA_ARGS__},                                        \
+                  (int32_t)(sizeof((const float[][2]){__VA_ARGS__}) / sizeof(float[2])), (round))
 #define P(kind, part) SCENE_PART_##kind##_##part
 
 static void build_bird(scene_object *o) {
-    float tilt = J(-.06f, .04f), rx = J(.48f, .60f), ry = J(.32f, .40f), hx = J(.46f, .58f), hy = J(-.52f, -.36f), hr = J(.23f, .29f);
+    float tilt = J(-.06f, .04f), rx = J(.48f, .60f), ry = J(.32f, .40f), hx = J(.46f, .58f),
+          hy = J(-.52f, -.36f), hr = J(.23f, .29f);
     float beak = J(.25f, .38f), tail = J(.34f, .50f), lift = J(-.25f, .05f), legs = J(.24f, .36f);
-    POLY(P(bird, tail), 1, .03f, {-.35f, -.08f}, {-.45f - tail, lift - .14f}, {-.45f - tail, lift + .16f}, {-.35f, .18f});
+    POLY(P(bird, tail), 1, .03f, {-.35f, -.08f}, {-.45f - tail, lift - .14f}, {-.45f - tail, lift + .16f},
+         {-.35f, .18f});
     scene_line(o, P(bird, leg), 3, -.08f, .25f, -.14f, .35f + legs, .045f, .045f);
     scene_line(o, P(bird, leg), 3, .14f, .25f, .14f, .35f + legs, .045f, .045f);
     scene_line(o, P(bird, leg), 3, -.14f, .35f + legs, .04f, .38f + legs, .04f, .04f);
     scene_line(o, P(bird, leg), 3, .14f, .35f + legs, .32f, .38f + legs, .04f, .04f);
     scene_ellipse(o, P(bird, body), 0, 0, .05f, rx, ry, tilt);
-    POLY(P(bird, beak), 2, .01f, {hx + hr * .6f, hy - .12f}, {hx + hr + beak, hy + .03f}, {hx + hr * .6f, hy + .13f});
+    POLY(P(bird, beak), 2, .01f, {hx + hr * .6f, hy - .12f}, {hx + hr + beak, hy + .03f},
+         {hx + hr * .6f, hy + .13f});
     scene_ellipse(o, P(bird, head), 0, hx, hy, hr, hr, 0);
     scene_ellipse(o, P(bird, wing), 1, -.12f, .02f + lift * .2f, rx * .58f, ry * .50f, tilt - .05f);
     scene_ellipse(o, P(bird, eye), 3, hx + .08f, hy - .05f, .06f, .06f, 0);
 }
 static void build_boat(scene_object *o) {
-    float top = J(.30f, .42f), low = J(.72f, .86f), bow = J(.80f, .95f), stern = J(.62f, .85f), mx = J(-.12f, .12f), mast = J(-.95f, -.80f), jib = J(.40f, .62f),
-          main = J(.50f, .70f), boom = J(.14f, .22f);
+    float top = J(.30f, .42f), low = J(.72f, .86f), bow = J(.80f, .95f), stern = J(.62f, .85f),
+          mx = J(-.12f, .12f), mast = J(-.95f, -.80f), jib = J(.40f, .62f), main = J(.50f, .70f),
+          boom = J(.14f, .22f);
     scene_line(o, P(boat, mast), 3, mx, top + .05f, mx, mast, .05f, .04f);
     POLY(P(boat, sail), 1, .01f, {mx + .07f, mast + .1f}, {mx + .07f, boom}, {mx + .07f + main, boom});
-    if (MAYBE(.75f)) POLY(P(boat, sail), 2, .01f, {mx - .07f, mast + .22f}, {mx - .07f, boom}, {mx - .07f - jib, boom});
+    if (MAYBE(.75f))
+        POLY(P(boat, sail), 2, .01f, {mx - .07f, mast + .22f}, {mx - .07f, boom}, {mx - .07f - jib, boom});
     if (MAYBE(.6f)) POLY(P(boat, flag), 2, 0, {mx, mast}, {mx, mast + .16f}, {mx - .28f, mast + .08f});
     POLY(P(boat, hull), 0, .02f, {-stern, top}, {bow, top}, {bow - .34f, low}, {-stern + .2f, low});
     if (MAYBE(.5f)) scene_box(o, P(boat, hull), 2, .02f, top + .1f, .62f, .04f, 0, 0);
 }
 static void build_car(scene_object *o) {
-    float len = J(.82f, .95f), top = J(-.12f, .02f), low = J(.36f, .46f), roof = J(-.58f, -.44f), c0 = J(-.62f, -.45f), c1 = J(.30f, .48f), rake = J(.16f, .30f),
-          r = J(.21f, .27f), w0 = J(-.58f, -.48f), w1 = J(.46f, .58f);
-    POLY(P(car, cabin), 1, .03f, {c0 + rake * .6f, roof}, {c1 - rake, roof}, {c1 + .08f, top + .08f}, {c0 - .06f, top + .08f});
+    float len = J(.82f, .95f), top = J(-.12f, .02f), low = J(.36f, .46f), roof = J(-.58f, -.44f),
+          c0 = J(-.62f, -.45f), c1 = J(.30f, .48f), rake = J(.16f, .30f), r = J(.21f, .27f),
+          w0 = J(-.58f, -.48f), w1 = J(.46f, .58f);
+    POLY(P(car, cabin), 1, .03f, {c0 + rake * .6f, roof}, {c1 - rake, roof}, {c1 + .08f, top + .08f},
+         {c0 - .06f, top + .08f});
     float split = (c0 + c1) * .5f - .05f;
-    POLY(P(car, window), 2, .01f, {c0 + rake * .6f + .05f, roof + .09f}, {split - .04f, roof + .09f}, {split - .04f, top}, {c0 + .07f, top});
-    POLY(P(car, window), 2, .01f, {split + .05f, roof + .09f}, {c1 - rake - .02f, roof + .09f}, {c1 - .06f, top}, {split + .05f, top});
+    POLY(P(car, window), 2, .01f, {c0 + rake * .6f + .05f, roof + .09f}, {split - .04f, roof + .09f},
+         {split - .04f, top}, {c0 + .07f, top});
+    POLY(P(car, window), 2, .01f, {split + .05f, roof + .09f}, {c1 - rake - .02f, roof + .09f},
+         {c1 - .06f, top}, {split + .05f, top});
     scene_box(o, P(car, body), 0, 0, (top + low) * .5f, len, (low - top) * .5f, .13f, 0);
     scene_ellipse(o, P(car, headlight), 2, len - .1f, top + .14f, .07f, .07f, 0);
     scene_ellipse(o, P(car, wheel), 3, w0, low, r, r, 0);
@@ -122,22 +140,26 @@ static void build_car(scene_object *o) {
     scene_ellipse(o, P(car, wheel), 1, w1, low, r * .45f, r * .45f, 0);
 }
 static void build_cat(scene_object *o) {
-    float bw = J(.36f, .46f), bh = J(.46f, .54f), hw = J(.36f, .44f), hh = J(.30f, .36f), hy = J(-.42f, -.32f), ear = J(.30f, .42f), tx = J(.62f, .80f), ty = J(-.20f, .15f);
+    float bw = J(.36f, .46f), bh = J(.46f, .54f), hw = J(.36f, .44f), hh = J(.30f, .36f),
+          hy = J(-.42f, -.32f), ear = J(.30f, .42f), tx = J(.62f, .80f), ty = J(-.20f, .15f);
     float lean = J(-.08f, .08f);
     scene_line(o, P(cat, tail), 1, bw * .6f, .78f, tx, .60f, .09f, .09f);
     scene_line(o, P(cat, tail), 1, tx, .60f, tx + .06f, ty, .09f, .06f);
     scene_ellipse(o, P(cat, body), 0, 0, .42f, bw, bh, 0);
     scene_ellipse(o, P(cat, paw), 1, -.20f, .86f, .15f, .09f, 0);
     scene_ellipse(o, P(cat, paw), 1, .20f, .86f, .15f, .09f, 0);
-    POLY(P(cat, ear), 1, .02f, {lean - hw * .95f, hy - .02f}, {lean - hw * .80f, hy - ear - .14f}, {lean - hw * .15f, hy - hh * .8f});
-    POLY(P(cat, ear), 1, .02f, {lean + hw * .95f, hy - .02f}, {lean + hw * .80f, hy - ear - .14f}, {lean + hw * .15f, hy - hh * .8f});
+    POLY(P(cat, ear), 1, .02f, {lean - hw * .95f, hy - .02f}, {lean - hw * .80f, hy - ear - .14f},
+         {lean - hw * .15f, hy - hh * .8f});
+    POLY(P(cat, ear), 1, .02f, {lean + hw * .95f, hy - .02f}, {lean + hw * .80f, hy - ear - .14f},
+         {lean + hw * .15f, hy - hh * .8f});
     scene_ellipse(o, P(cat, head), 0, lean, hy, hw, hh, 0);
     scene_ellipse(o, P(cat, face), 3, lean - .16f, hy - .03f, .07f, .09f, 0);
     scene_ellipse(o, P(cat, face), 3, lean + .16f, hy - .03f, .07f, .09f, 0);
     POLY(P(cat, face), 2, .01f, {lean - .08f, hy + .09f}, {lean + .08f, hy + .09f}, {lean, hy + .18f});
 }
 static void build_fish(scene_object *o) {
-    float rx = J(.58f, .68f), ry = J(.30f, .42f), tail = J(.30f, .42f), fan = J(.26f, .40f), fin = J(.22f, .36f), ex = J(.34f, .42f);
+    float rx = J(.58f, .68f), ry = J(.30f, .42f), tail = J(.30f, .42f), fan = J(.26f, .40f),
+          fin = J(.22f, .36f), ex = J(.34f, .42f);
     POLY(P(fish, tail), 1, .02f, {-rx * .72f, 0}, {-rx - tail * .75f, -fan}, {-rx - tail * .40f, 0});
     POLY(P(fish, tail), 1, .02f, {-rx * .72f, 0}, {-rx - tail * .75f, fan}, {-rx - tail * .40f, 0});
     POLY(P(fish, fin), 1, .02f, {-.28f, -ry * .7f}, {-.18f, -ry - fin}, {.24f, -ry * .8f});
@@ -149,7 +171,8 @@ static void build_fish(scene_object *o) {
 }
 static void build_flower(scene_object *o) {
     int32_t n = 5 + (int32_t)ehm_rng_below(o->rng, 4);
-    float cy = J(-.42f, -.30f), bend = J(-.14f, .14f), reach = J(.34f, .42f), turn = J(0, 1), core = J(.15f, .20f);
+    float cy = J(-.42f, -.30f), bend = J(-.14f, .14f), reach = J(.34f, .42f), turn = J(0, 1),
+          core = J(.15f, .20f);
     float wide = n <= 5 ? J(.17f, .21f) : J(.13f, .17f);
     float l0 = J(.24f, .40f), l1 = J(.40f, .60f);
     scene_line(o, P(flower, stem), 3, bend, .95f, 0, cy, .06f, .05f);
@@ -163,11 +186,14 @@ static void build_flower(scene_object *o) {
     scene_ellipse(o, P(flower, core), 1, 0, cy, core, core, 0);
 }
 static void build_house(scene_object *o) {
-    float w = J(.58f, .72f), top = J(-.20f, -.02f), apex = J(-.90f, -.70f), ax = J(-.12f, .12f), flat = J(0, .26f), over = J(.08f, .2f), dx = J(-.30f, .30f), side = MAYBE(.5f) ? 1.0f : -1.0f;
+    float w = J(.58f, .72f), top = J(-.20f, -.02f), apex = J(-.90f, -.70f), ax = J(-.12f, .12f),
+          flat = J(0, .26f), over = J(.08f, .2f), dx = J(-.30f, .30f), side = MAYBE(.5f) ? 1.0f : -1.0f;
     float door = J(.11f, .16f), tall = J(.21f, .27f), win = J(.12f, .16f);
-    if (MAYBE(.75f)) scene_box(o, P(house, chimney), 2, side * w * .62f, (apex + top) * .5f - .08f, .10f, .30f, 0, 0);
+    if (MAYBE(.75f))
+        scene_box(o, P(house, chimney), 2, side * w * .62f, (apex + top) * .5f - .08f, .10f, .30f, 0, 0);
     scene_box(o, P(house, wall), 0, 0, (top + .85f) * .5f, w, (.85f - top) * .5f, 0, 0);
-    POLY(P(house, roof), 1, .01f, {-w - over, top + .05f}, {ax - flat, apex}, {ax + flat, apex}, {w + over, top + .05f});
+    POLY(P(house, roof), 1, .01f, {-w - over, top + .05f}, {ax - flat, apex}, {ax + flat, apex},
+         {w + over, top + .05f});
     scene_box(o, P(house, door), 2, dx, .85f - tall, door, tall, 0, 0);
     for (int32_t i = 0; i < 2; i++) {
         float x = i ? w * .60f : -w * .60f, y = top + .32f;
@@ -178,7 +204,8 @@ static void build_house(scene_object *o) {
     }
 }
 static void build_lamp(scene_object *o) {
-    float top = J(-.92f, -.78f), low = J(-.30f, -.14f), w0 = J(.20f, .34f), w1 = J(.56f, .74f), base = J(.34f, .48f), sway = J(-.10f, .10f), bulb = J(.14f, .20f);
+    float top = J(-.92f, -.78f), low = J(-.30f, -.14f), w0 = J(.20f, .34f), w1 = J(.56f, .74f),
+          base = J(.34f, .48f), sway = J(-.10f, .10f), bulb = J(.14f, .20f);
     scene_line(o, P(lamp, pole), 3, sway, .80f, 0, low - .1f, .055f, .055f);
     scene_dome(o, P(lamp, base), 2, sway, .90f, base, .20f);
     scene_ellipse(o, P(lamp, bulb), 1, 0, low + .04f, bulb, bulb, 0);
@@ -186,16 +213,19 @@ static void build_lamp(scene_object *o) {
     if (MAYBE(.5f)) scene_box(o, P(lamp, shade), 1, 0, low - .05f, w1 * .96f, .05f, 0, 0);
 }
 static void build_mug(scene_object *o) {
-    float w = J(.48f, .58f), top = J(-.68f, -.50f), low = J(.58f, .74f), r = J(.27f, .36f), thick = J(.065f, .09f), rim = J(.12f, .17f), taper = J(.80f, 1.0f), hy = J(-.08f, .10f);
+    float w = J(.48f, .58f), top = J(-.68f, -.50f), low = J(.58f, .74f), r = J(.27f, .36f),
+          thick = J(.065f, .09f), rim = J(.12f, .17f), taper = J(.80f, 1.0f), hy = J(-.08f, .10f);
     scene_ring(o, P(mug, handle), 1, w + r * .45f, hy, r, thick);
     POLY(P(mug, cup), 0, 0, {-w, top}, {w, top}, {w * taper, low}, {-w * taper, low});
     scene_dome(o, P(mug, cup), 0, 0, low - .01f, w * taper, -rim);
-    if (MAYBE(.55f)) scene_box(o, P(mug, band), 1, 0, (top + low) * .5f + .08f, w * (taper * .5f + .48f), .11f, 0, 0);
+    if (MAYBE(.55f))
+        scene_box(o, P(mug, band), 1, 0, (top + low) * .5f + .08f, w * (taper * .5f + .48f), .11f, 0, 0);
     scene_ellipse(o, P(mug, cup), 0, 0, top, w, rim, 0);
     scene_ellipse(o, P(mug, inside), 2, 0, top, w * .85f, rim * .72f, 0);
 }
 static void build_person(scene_object *o) {
-    float hr = J(.17f, .22f), hy = J(-.76f, -.68f), sh = J(.24f, .32f), hip = J(.16f, .22f), waist = J(.10f, .20f), spread = J(.10f, .34f), a0 = J(-.12f, .22f), a1 = J(-.12f, .22f);
+    float hr = J(.17f, .22f), hy = J(-.76f, -.68f), sh = J(.24f, .32f), hip = J(.16f, .22f),
+          waist = J(.10f, .20f), spread = J(.10f, .34f), a0 = J(-.12f, .22f), a1 = J(-.12f, .22f);
     float arm = J(.52f, .62f), s, c;
     scene_line(o, P(person, leg), 1, -.11f, waist, -.11f - spread * .6f, .92f, .12f, .085f);
     scene_line(o, P(person, leg), 1, .11f, waist, .11f + spread * .6f, .92f, .12f, .085f);
@@ -208,7 +238,8 @@ static void build_person(scene_object *o) {
     scene_dome(o, P(person, hair), 3, 0, hy - .02f, hr * 1.08f, hr * 1.2f);
 }
 static void build_robot(scene_object *o) {
-    float hw = J(.26f, .36f), hh = J(.19f, .25f), hy = J(-.52f, -.44f), tw = J(.34f, .46f), arm = J(.30f, .44f), leg = J(.34f, .42f), eye = J(.07f, .09f), ant = J(.16f, .26f);
+    float hw = J(.26f, .36f), hh = J(.19f, .25f), hy = J(-.52f, -.44f), tw = J(.34f, .46f),
+          arm = J(.30f, .44f), leg = J(.34f, .42f), eye = J(.07f, .09f), ant = J(.16f, .26f);
     float swing = J(-.06f, .06f), ty = hy + hh + .40f;
     scene_line(o, P(robot, antenna), 3, 0, hy - hh, 0, hy - hh - ant, .035f, .035f);
     scene_ellipse(o, P(robot, antenna), 2, 0, hy - hh - ant, .08f, .08f, 0);
@@ -251,7 +282,10 @@ static void build_tree(scene_object *o) {
 void scene_object_build(scene_object *o, int32_t kind) {
     o->n = 0;
     switch (kind) {
-#define KIND(name) case SCENE_KIND_##name: build_##name(o); break;
+#define KIND(name)                                                                                           \
+    case SCENE_KIND_##name:                                                                                  \
+        build_##name(o);                                                                                     \
+        break;
 #include "data/scenes.def"
 #undef KIND
     default: EHM_ASSERT(0);
@@ -265,16 +299,21 @@ void scene_clutter_build(scene_object *o) {
     for (int32_t i = 0; i < n; i++) {
         uint32_t shape = ehm_rng_below(o->rng, 5);
         int32_t role = (int32_t)ehm_rng_below(o->rng, 3);
-        float x = i ? J(-.5f, .5f) : 0, y = i ? J(-.5f, .5f) : 0, a = J(.35f, .85f), b = J(.30f, .70f), t = J(0, 1);
+        float x = i ? J(-.5f, .5f) : 0, y = i ? J(-.5f, .5f) : 0, a = J(.35f, .85f), b = J(.30f, .70f),
+              t = J(0, 1);
         if (i) a *= .55f, b *= .55f;
         switch (shape) {
         case 0: scene_ellipse(o, SCENE_PART_clutter, role, x, y, a, b, t); break;
         case 1: scene_box(o, SCENE_PART_clutter, role, x, y, a, b, .1f * b, t); break;
-        case 2: POLY(SCENE_PART_clutter, role, .02f, {x - a, y + b * .6f}, {x + a * .8f, y + b}, {x + (t - .5f), y - b}); break;
+        case 2:
+            POLY(SCENE_PART_clutter, role, .02f, {x - a, y + b * .6f}, {x + a * .8f, y + b},
+                 {x + (t - .5f), y - b});
+            break;
         case 3: {
             float s, c;
             scene_sincos(&s, &c, t);
-            scene_line(o, SCENE_PART_clutter, role, x - a * c, y - a * s, x + a * c, y + a * s, .16f, .10f + .1f * b);
+            scene_line(o, SCENE_PART_clutter, role, x - a * c, y - a * s, x + a * c, y + a * s, .16f,
+                       .10f + .1f * b);
             break;
         }
         default: scene_ring(o, SCENE_PART_clutter, role, x, y, a * .7f, .12f);

@@ -1,11 +1,13 @@
-/* Scenes: primitives to pixels. Edges are smoothed by the distance to the boundary, maps take the pixel's centre. */
+/* Scenes: primitives to pixels. Edges are smoothed by the distance to the boundary, maps take the pixel's
+ * centre. */
 #include "data/scenes_int.h"
 #include <math.h>
 
 float scene_uniform(ehm_rng *r, float lo, float hi) { return lo + (hi - lo) * ehm_rng_f32(r); }
 
 void scene_sincos(float *s, float *c, float turns) {
-    /* Fold to a quarter turn on either side of zero, where nine terms' worth of Taylor series is exact to float. */
+    /* Fold to a quarter turn on either side of zero, where nine terms' worth of Taylor series is exact to
+     * float. */
     for (int32_t i = 0; i < 2; i++) {
         float t = turns + (i ? 0.25f : 0.0f);
         t -= (float)(int32_t)t;
@@ -14,7 +16,9 @@ void scene_sincos(float *s, float *c, float turns) {
         if (t > 0.25f) t = 0.5f - t;
         if (t < -0.25f) t = -0.5f - t;
         float x = t * 6.2831853f, x2 = x * x;
-        float y = x * (1 + x2 * (-1.0f / 6 + x2 * (1.0f / 120 + x2 * (-1.0f / 5040 + x2 * (1.0f / 362880 - x2 * (1.0f / 39916800))))));
+        float y = x * (1 + x2 * (-1.0f / 6 +
+                                 x2 * (1.0f / 120 +
+                                       x2 * (-1.0f / 5040 + x2 * (1.0f / 362880 - x2 * (1.0f / 39916800))))));
         if (i) *c = y;
         else *s = y;
     }
@@ -32,18 +36,22 @@ static int32_t floor_int(float x) {
     return i - ((float)i > x);
 }
 static float clamp01(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
-static float lattice(int32_t x, int32_t y, uint32_t seed) { return (float)(scene_hash((uint32_t)x, (uint32_t)y, seed) >> 8) * 0x1p-24f; }
+static float lattice(int32_t x, int32_t y, uint32_t seed) {
+    return (float)(scene_hash((uint32_t)x, (uint32_t)y, seed) >> 8) * 0x1p-24f;
+}
 
 float scene_noise(float x, float y, uint32_t seed) {
     int32_t xi = floor_int(x), yi = floor_int(y);
     float fx = x - (float)xi, fy = y - (float)yi;
     fx = fx * fx * (3 - 2 * fx), fy = fy * fy * (3 - 2 * fy);
-    float a = lattice(xi, yi, seed), b = lattice(xi + 1, yi, seed), c = lattice(xi, yi + 1, seed), d = lattice(xi + 1, yi + 1, seed);
+    float a = lattice(xi, yi, seed), b = lattice(xi + 1, yi, seed), c = lattice(xi, yi + 1, seed),
+          d = lattice(xi + 1, yi + 1, seed);
     float top = a + (b - a) * fx, low = c + (d - c) * fx;
     return top + (low - top) * fy;
 }
 
-/* Signed distance to the piece's boundary in object units, negative inside; exact near the boundary, where it matters. */
+/* Signed distance to the piece's boundary in object units, negative inside; exact near the boundary, where it
+ * matters. */
 static float distance_of(const scene_prim *m, float x, float y) {
     const float *p = m->p;
     switch (m->shape) {
@@ -120,18 +128,20 @@ static scene_rgb paint_at(const scene_paint *c, float x, float y, float scale_px
     return o;
 }
 
-static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *c, const scene_place *at, uint8_t label,
-                      uint8_t instance) {
+static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *c, const scene_place *at,
+                      uint8_t label, uint8_t instance) {
     float x0 = 1e9f, y0 = 1e9f, x1 = -1e9f, y1 = -1e9f, mir = at->mirrored ? -1.0f : 1.0f;
     for (int32_t i = 0; i < 4; i++) {
         float lx = m->box[i & 1 ? 2 : 0] * mir, ly = m->box[i & 2 ? 3 : 1];
-        float x = at->x + at->scale_px * (at->cos_a * lx - at->sin_a * ly), y = at->y + at->scale_px * (at->sin_a * lx + at->cos_a * ly);
+        float x = at->x + at->scale_px * (at->cos_a * lx - at->sin_a * ly),
+              y = at->y + at->scale_px * (at->sin_a * lx + at->cos_a * ly);
         if (x < x0) x0 = x;
         if (x > x1) x1 = x;
         if (y < y0) y0 = y;
         if (y > y1) y1 = y;
     }
-    int32_t ix0 = floor_int(x0) - 1, iy0 = floor_int(y0) - 1, ix1 = floor_int(x1) + 2, iy1 = floor_int(y1) + 2;
+    int32_t ix0 = floor_int(x0) - 1, iy0 = floor_int(y0) - 1, ix1 = floor_int(x1) + 2,
+            iy1 = floor_int(y1) + 2;
     if (ix0 < 0) ix0 = 0;
     if (iy0 < 0) iy0 = 0;
     if (ix1 > cv->w) ix1 = cv->w;
@@ -146,9 +156,11 @@ static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *
             if (d_px >= 0.5f) continue;
             float cover = d_px <= -0.5f ? 1 : 0.5f - d_px;
             scene_rgb k = paint_at(c, lx, ly, at->scale_px);
-            /* Lit from above, darker towards the rim: gives the pieces of one colour an edge against each other. */
+            /* Lit from above, darker towards the rim: gives the pieces of one colour an edge against each
+             * other. */
             float shade = 1.17f - 0.14f * ly;
-            if (m->outline > 0 && d > -m->outline) shade *= 1 - 0.45f * clamp01((d + m->outline) / m->outline * 1.4f);
+            if (m->outline > 0 && d > -m->outline)
+                shade *= 1 - 0.45f * clamp01((d + m->outline) / m->outline * 1.4f);
             float *px = cv->rgb + ((int64_t)y * cv->w + x) * 3;
             px[0] += (k.r * shade - px[0]) * cover;
             px[1] += (k.g * shade - px[1]) * cover;
@@ -161,6 +173,8 @@ static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *
     }
 }
 
-void scene_object_draw(scene_canvas *cv, const scene_object *o, const scene_place *at, uint8_t label, uint8_t instance) {
-    for (int32_t i = 0; i < o->n; i++) prim_draw(cv, &o->prim[i], &o->paint[o->prim[i].i_paint], at, label, instance);
+void scene_object_draw(scene_canvas *cv, const scene_object *o, const scene_place *at, uint8_t label,
+                       uint8_t instance) {
+    for (int32_t i = 0; i < o->n; i++)
+        prim_draw(cv, &o->prim[i], &o->paint[o->prim[i].i_paint], at, label, instance);
 }

@@ -1,4 +1,5 @@
-/* Source kind scenes:SEED:COUNT[:SIZE]: procedural pictures, drawn when read. SIZE is a side or HxW, 64 unless given. */
+/* Source kind scenes:SEED:COUNT[:SIZE]: procedural pictures, drawn when read. SIZE is a side or HxW, 64
+ * unless given. */
 #include "data/data.h"
 #include "data/scenes.h"
 #include <stdio.h>
@@ -12,7 +13,7 @@ typedef struct {
     uint64_t seed;
     int64_t n;
     int32_t w, h;
-    char *names;       /* n_name bytes each */
+    char *names; /* n_name bytes each */
     size_t n_name;
     const char *classes[SCENES_PART_N];
     const char *map_classes[SCENES_PART_N];
@@ -39,12 +40,15 @@ static ehm_code spec_parse(scenes_source *s, const char *path, ehm_err *err) {
     }
     int64_t seed, count, h = SCENES_SIZE, w = SCENES_SIZE;
     if (n < 2) return bad_spec(path, "seed and count are needed", err);
-    if (!ehm_parse_i64(field[0], &seed) || seed < 0) return bad_spec(path, "the seed is not a whole number from 0", err);
-    if (!ehm_parse_i64(field[1], &count) || count < 1 || count > count_max) return bad_spec(path, "the count is not a whole number from 1 to 100000000", err);
+    if (!ehm_parse_i64(field[0], &seed) || seed < 0)
+        return bad_spec(path, "the seed is not a whole number from 0", err);
+    if (!ehm_parse_i64(field[1], &count) || count < 1 || count > count_max)
+        return bad_spec(path, "the count is not a whole number from 1 to 100000000", err);
     if (n == 3) {
         char *x = strchr(field[2], 'x');
         if (x) *x++ = 0;
-        if (!ehm_parse_i64(field[2], &h) || (x && !ehm_parse_i64(x, &w))) return bad_spec(path, "the size is not N or HxW", err);
+        if (!ehm_parse_i64(field[2], &h) || (x && !ehm_parse_i64(x, &w)))
+            return bad_spec(path, "the size is not N or HxW", err);
         if (!x) w = h;
         if (h < SCENES_SIDE_MIN || w < SCENES_SIDE_MIN || h > SCENES_SIDE_MAX || w > SCENES_SIDE_MAX)
             return bad_spec(path, "the size is not between 8 and 4096 pixels", err);
@@ -53,11 +57,13 @@ static ehm_code spec_parse(scenes_source *s, const char *path, ehm_err *err) {
     return EHM_OK;
 }
 
-static ehm_code scenes_open(ehm_source **out, const char *path, const char *subset, const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
+static ehm_code scenes_open(ehm_source **out, const char *path, const char *subset,
+                            const ehm_dataset_opt *opt, ehm_arena *a, ehm_err *err) {
     scenes_source *s = EHM_NEW(a, scenes_source);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to open %s", path);
     EHM_TRY(spec_parse(s, path, err));
-    if (subset && *subset) return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: scenes have no parts to choose from", path, subset);
+    if (subset && *subset)
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s#%s: scenes have no parts to choose from", path, subset);
     if (opt && opt->limit > 0 && opt->limit < s->n) s->n = opt->limit;
     s->base.kind = &ehm_source_scenes;
     s->base.ignore_label = 255;
@@ -89,7 +95,10 @@ static int64_t scenes_count(const ehm_source *src) { return ((const scenes_sourc
 static ehm_code scenes_item(const ehm_source *src, int64_t i, ehm_source_item *out) {
     const scenes_source *s = (const scenes_source *)src;
     int32_t label = ehm_scenes_label(s->seed, i);
-    *out = (ehm_source_item){.name = s->names + (size_t)i * s->n_name, .label = label, .class_name = ehm_scenes_class(label), .n_bytes = (int64_t)s->w * s->h * 3};
+    *out = (ehm_source_item){.name = s->names + (size_t)i * s->n_name,
+                             .label = label,
+                             .class_name = ehm_scenes_class(label),
+                             .n_bytes = (int64_t)s->w * s->h * 3};
     return EHM_OK;
 }
 
@@ -102,7 +111,8 @@ static ehm_code scenes_read(ehm_source *src, int64_t i, ehm_source_data *out, eh
 }
 
 /* Only what was asked for is touched: the label is the set's business. */
-static ehm_code scenes_extras(ehm_source *src, int64_t i, ehm_sample *out, uint32_t want, ehm_arena *a, ehm_err *err) {
+static ehm_code scenes_extras(ehm_source *src, int64_t i, ehm_sample *out, uint32_t want, ehm_arena *a,
+                              ehm_err *err) {
     scenes_source *s = (scenes_source *)src;
     ehm_sample p;
     EHM_TRY(ehm_scene_draw(&p, s->seed, i, s->w, s->h, want, a, err));
@@ -115,5 +125,13 @@ static ehm_code scenes_extras(ehm_source *src, int64_t i, ehm_sample *out, uint3
 
 static void scenes_close(ehm_source *src) { (void)src; /* all of it lives in the arena */ }
 
-const ehm_source_kind ehm_source_scenes = {.name = "scenes", .summary = "scenes:SEED:COUNT[:SIZE], procedural pictures with a known hierarchy",
-    .claims = scenes_claims, .open = scenes_open, .count = scenes_count, .item = scenes_item, .read = scenes_read, .extras = scenes_extras, .close = scenes_close};
+const ehm_source_kind ehm_source_scenes = {
+    .name = "scenes",
+    .summary = "scenes:SEED:COUNT[:SIZE], procedural pictures with a known hierarchy",
+    .claims = scenes_claims,
+    .open = scenes_open,
+    .count = scenes_count,
+    .item = scenes_item,
+    .read = scenes_read,
+    .extras = scenes_extras,
+    .close = scenes_close};

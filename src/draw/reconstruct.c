@@ -132,6 +132,10 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m,
         ehm_mask_in in = {.grid_h = s->grid_h, .grid_w = s->grid_w, .n_masked = n_masked, .n_views = 1, .progress_frac = 1,
                           .rng = ehm_rng_of(seed, EHM_RNG_mask, 0, (uint64_t)i)};
         ehm_arena_reset(&scratch);
+        if (ehm_stop_asked()) {
+            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped after %d of %d pictures", *n_done, n);
+            break;
+        }
         if (ehm_dataset_read(ds, i, &sample, 0, NULL, &scratch, &why)) {
             ehm_log(EHM_LOG_WARN, "left out: %s: %s", ehm_dataset_name(ds, i), why.what);
             continue;

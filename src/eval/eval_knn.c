@@ -92,11 +92,6 @@ done:
     return rc;
 }
 
-static int by_hash(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* All rows of one model; the raw-pixel rows follow when raw is asked for. */
 static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_dataset *train, ehm_dataset *test, ehm_features *ftest, bool raw, ehm_err *err) {
     ehm_features ftrain = {0};
@@ -131,11 +126,13 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
         goto done;
     }
     if (raw) {
-        int64_t same = 0;
-        qsort(ftrain.pixel_hash, (size_t)ftrain.n, sizeof(uint64_t), by_hash);
-        for (int64_t i = 0; i < ftest->n; i++)
-            same += bsearch(&ftest->pixel_hash[i], ftrain.pixel_hash, (size_t)ftrain.n, sizeof(uint64_t), by_hash) != NULL;
-        if (same) ehm_eval_note(j->out, j->a, "%lld of %lld test pictures stand in the training set too, pixel for pixel after the transform", (long long)same, (long long)ftest->n);
+        ehm_twins twins;
+        if ((rc = ehm_prints_match(&twins, ftrain.prints, ftrain.n, ftest->prints, ftest->n, j->a, err))) goto done;
+        if (twins.n_b) {
+            ehm_eval_note(j->out, j->a, "%lld of %lld test pictures have a near-duplicate in the training set (ehm data TRAIN TEST --check names them)",
+                          (long long)twins.n_b, (long long)ftest->n);
+            ehm_log(EHM_LOG_WARN, "%lld of %lld test pictures have a near-duplicate in the training set", (long long)twins.n_b, (long long)ftest->n);
+        }
     }
     for (const char *p = j->c->pools; *p && !rc;) {
         size_t len = strcspn(p, ",");

@@ -1,4 +1,3 @@
-#include "base/hash.h"
 #include "base/rng.h"
 #include "eval/features_int.h"
 #include <stdio.h>
@@ -24,7 +23,7 @@ const char *ehm_features_raw_name(const ehm_model *m, char *buf) {
     return buf;
 }
 
-typedef struct { ehm_features *f; const ehm_vit_shape *s; const ehm_split *split; int64_t cap; double mean[256], std[256]; } gather_ctx;
+typedef struct { ehm_features *f; const ehm_vit_shape *s; const ehm_split *split; int64_t cap; double mean[256], std[256]; ehm_arena scratch; } gather_ctx;
 
 static void raw_row(float *out, const void *pixels, ehm_dtype type, int64_t i, const gather_ctx *c) {
     const ehm_vit_shape *s = c->s;
@@ -60,7 +59,11 @@ static ehm_code gather(void *ctx, const ehm_batch *b, const float *cls, const fl
         memcpy(f->cls + f->n * f->dim, cls + (int64_t)i * f->dim, sizeof(float) * (size_t)f->dim);
         memcpy(f->mean + f->n * f->dim, mean + (int64_t)i * f->dim, sizeof(float) * (size_t)f->dim);
         if (f->raw) raw_row(f->raw + f->n * f->raw_dim, b->pixels, b->type, i, c);
-        f->pixel_hash[f->n] = ehm_hash64((const uint8_t *)b->pixels + (size_t)i * pixel_bytes, pixel_bytes, 1);
+        if (f->prints) {
+            ehm_image im = {(uint8_t *)b->pixels + (size_t)i * pixel_bytes, c->s->img_w, c->s->img_h, c->s->channels, b->type};
+            ehm_arena_reset(&c->scratch);
+            EHM_TRY(ehm_print_of(&f->prints[f->n], &im, &c->scratch, err));
+        }
         f->labels[f->n] = b->labels[i];
         f->ids[f->n++] = b->ids[i];
     }
@@ -79,14 +82,16 @@ ehm_code ehm_features_of(ehm_features *out, ehm_model *m, ehm_dataset *ds, const
     out->raw = want_raw ? malloc(n * (size_t)out->raw_dim * sizeof(float)) : NULL;
     out->labels = malloc(n * sizeof(int32_t));
     out->ids = malloc(n * sizeof(int64_t));
-    out->pixel_hash = malloc(n * sizeof(uint64_t));
-    if (!out->cls || !out->mean || (want_raw && !out->raw) || !out->labels || !out->ids || !out->pixel_hash)
+    out->prints = want_raw ? calloc(n, sizeof(ehm_print)) : NULL;
+    if (!out->cls || !out->mean || (want_raw && !out->raw) || !out->labels || !out->ids || (want_raw && !out->prints))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the features of %lld pictures", (long long)c.cap);
-    return ehm_model_run_dataset(m, ds, n_workers, false, gather, &c, err);
+    ehm_code rc = ehm_model_run_dataset(m, ds, n_workers, false, gather, &c, err);
+    ehm_arena_free(&c.scratch);
+    return rc;
 }
 
 void ehm_features_free(ehm_features *f) {
-    free(f->cls), free(f->mean), free(f->raw), free(f->labels), free(f->ids), free(f->pixel_hash);
+    free(f->cls), free(f->mean), free(f->raw), free(f->labels), free(f->ids), free(f->prints);
     memset(f, 0, sizeof *f);
 }
 

@@ -1,6 +1,7 @@
 /* Features of a labelled set in memory, as evaluations need them. Internal to eval/. */
 #ifndef EHM_EVAL_FEATURES_H
 #define EHM_EVAL_FEATURES_H
+#include "data/inspect.h"
 #include "infer/infer.h"
 
 typedef struct {
@@ -9,7 +10,7 @@ typedef struct {
     float *cls, *mean, *raw; /* [n,dim], [n,dim], [n,raw_dim]; raw is NULL unless asked for */
     int32_t *labels;         /* [n] */
     int64_t *ids;            /* [n] picture in the set */
-    uint64_t *pixel_hash;    /* [n] of the transformed pixels: equal pictures have equal hashes */
+    ehm_print *prints;       /* [n] of the transformed pictures, to find near-duplicates; NULL unless raw is asked for */
 } ehm_features;
 
 /* Run model over the labelled pictures of ds (those with label -1 are left out). want_raw: keep the transformed pixels too, at most 3,072 values a

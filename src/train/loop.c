@@ -128,7 +128,7 @@ static void show_progress(ehm_train *t, walk *k, bool done) {
     double rate = k->step_s > 0 ? (double)(t->cfg.batch_size * t->cfg.accum_iter) / k->step_s : 0;
     double here = now - k->started_s, wait = here > 0 ? ehm_loader_wait_s(t->loader) / here : 0;
     ehm_progress(done, "epoch %.2f  step %lld/%lld%s  loss %.4f  lr %.2e  %.0f images/s  waiting %.0f %%  %s left", ehm_train_epoch_of(t, t->step), (long long)t->step,
-                 (long long)total, t->fit.pending ? "?" : "", k->out.loss, k->out.lr, rate, 100 * wait, ehm_format_seconds(left > 0 ? left : 0, eta));
+                 (long long)total, t->fit.pending ? "?" : "", k->out.loss, k->out.lr, rate, 100 * wait, left > 0 ? ehm_format_seconds(left, eta) : "nothing");
 }
 
 /* ---- beginning ---- */

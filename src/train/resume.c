@@ -61,13 +61,25 @@ static ehm_code adopt_settings(ehm_train *t, ehm_err *err) {
     return rc;
 }
 
-/* The value of a setting in the run's config.json, NULL when there is none. */
-static const ehm_json *config_value(ehm_train *t, const char *key) {
+/* The settings of the run's config.json, NULL when there are none. */
+static const ehm_json *stored_config(ehm_train *t) {
     ehm_json *root;
     ehm_err ignored = {0};
     char *path = ehm_path_join(&t->arena, t->cfg.out, "config.json");
     if (!path || ehm_json_read_file(&root, path, &t->arena, &ignored)) return NULL;
-    return ehm_json_get(ehm_json_get(ehm_json_get(root, "settings"), key), "value");
+    return ehm_json_get(root, "settings");
+}
+
+static const ehm_json *config_value(ehm_train *t, const char *key) { return ehm_json_get(ehm_json_get(stored_config(t), key), "value"); }
+
+void ehm_train_adopt_origins(ehm_train *t) {
+    const ehm_json *settings = stored_config(t);
+    for (const ehm_json *v = settings ? settings->first : NULL; v; v = v->next) {
+        int32_t i = ehm_setting_find(v->key);
+        if (i < 0 || t->cfg.origin[i] != EHM_FROM_RESUME) continue;
+        for (int o = EHM_FROM_DEFAULT; o <= EHM_FROM_RESUME; o++)
+            if (!strcmp(ehm_origin_name((ehm_origin)o), ehm_json_str_or(v, "origin", ""))) t->cfg.origin[i] = (uint8_t)o;
+    }
 }
 
 ehm_code ehm_train_peek(ehm_train *t, ehm_err *err) {

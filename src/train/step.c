@@ -73,9 +73,11 @@ static ehm_code not_finite(ehm_train *t, const ehm_step_out *s, ehm_err *err) {
     ehm_str_addc(&text, '\n');
     char *path = ehm_run_path(t->run, "nonfinite.json", &a);
     if (path && !text.failed) (void)ehm_file_write(path, text.s, text.len, &ignored); /* the cause is worth more than its record */
-    EHM_FAIL(err, EHM_E_NUMERIC, "step %lld: the %s is not finite (%g); first: %.400s", (long long)t->step + 1, loss ? "loss" : "gradient's norm", loss ? s->loss : s->norm, first);
-    if (t->saved_at_step > 0) EHM_HINT(err, "the checkpoint of step %lld stands, nonfinite.json names the pictures; a lower --blr or --clip-grad in a new run with --init %s", (long long)t->saved_at_step, t->cfg.out);
-    else EHM_HINT(err, "nonfinite.json names the pictures; a lower --blr or --clip-grad, or finite weights for --init");
+    double v = loss ? s->loss : s->norm;
+    EHM_FAIL(err, EHM_E_NUMERIC, "step %lld: the %s is not finite (%s); first: %.400s", (long long)t->step + 1, loss ? "loss" : "gradient's norm",
+             isnan(v) ? "nan" : v > 0 ? "inf" : "-inf", first);
+    if (t->saved_at_step > 0) EHM_HINT(err, "a lower --blr, or a smaller --clip-grad; nonfinite.json names the pictures; the checkpoint of step %lld stands", (long long)t->saved_at_step);
+    else EHM_HINT(err, "a lower --blr, a smaller --clip-grad, or finite weights for --init; nonfinite.json names the pictures");
     ehm_str_free(&text);
     ehm_arena_free(&a);
     return EHM_E_NUMERIC;

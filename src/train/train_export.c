@@ -28,6 +28,7 @@ ehm_code ehm_train_write_config(ehm_train *t, ehm_err *err) {
     ehm_arena a = {0};
     ehm_json_w writer = {.out = &text, .indent = 1}, *w = &writer;
     int32_t channels = t->facts.shape.channels;
+    if (t->saved) ehm_train_adopt_origins(t);
     ehm_json_obj(w);
     put_i64(w, "format", EHM_RUN_FORMAT);
     ehm_json_key(w, "version"), ehm_json_str(w, EHM_VERSION);

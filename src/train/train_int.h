@@ -75,6 +75,7 @@ ehm_code ehm_train_place(ehm_train *t, ehm_err *err); /* all memory of the run *
 
 /* resume.c */
 ehm_code ehm_train_peek(ehm_train *t, ehm_err *err);        /* the newest checkpoint's train.json: compare and adopt settings */
+void ehm_train_adopt_origins(ehm_train *t);                 /* of settings that the checkpoint gave: as config.json has them */
 ehm_code ehm_train_check_saved(ehm_train *t, ehm_err *err); /* data and shape against it */
 ehm_code ehm_train_resume_schedule(ehm_train *t, ehm_err *err); /* the stored one; with --extend a segment more */
 ehm_code ehm_train_restore(ehm_train *t, ehm_err *err);     /* weights and moments */

@@ -9,7 +9,7 @@
  *     ? test -d "$DATA/x"        go on only when this succeeds, else the rest is skipped, in words
  *
  * usage: ehm_run_t FILE...      Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets).
- * Each file has a fresh folder, which is also HOME. Exit code 0, 1 when something differs, 77 when nothing ran.
+ * Each file has a fresh folder, which is also HOME. On the PATH: ehm, ehm_json_ok (json_ok.c). Exit code 0, 1 when something differs, 77 when nothing ran.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -179,8 +179,11 @@ static const char *absolute(const char *path) {
 static void environment(const char *dir) {
     const char *bin = getenv("EHM_BIN"), *root = getenv("EHM_TEST_ROOT"), *data = getenv("EHM_TEST_DATA"),
                *path = getenv("PATH");
-    char full[8192], sets[4200];
-    snprintf(full, sizeof full, "%s:%s", absolute(bin ? bin : "."), path ? path : "/usr/bin:/bin");
+    char full[3 * 4096 + 8], sets[4200], self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    if (n > 0) *strrchr(self, '/') = 0; /* this program's folder, which ehm_json_ok shares */
+    snprintf(full, sizeof full, "%s:%s:%s", absolute(bin ? bin : "."), self, path ? path : "/usr/bin:/bin");
     setenv("PATH", full, 1);
     setenv("ROOT", absolute(root ? root : "."), 1);
     snprintf(sets, sizeof sets, "%s/../shared/data", root ? root : ".");

@@ -5,7 +5,7 @@
  *     vf y = v_fma(v_load(x), v_set1(2.f), y);
  *
  * A template (*.inc) is compiled once per instruction set by a small .c file that sets the macro and is built with its flags.
- * Semantics that callers rely on: v_max(a, b) and v_min(a, b) return b when either is NaN; v_fma rounds once where the machine can;
+ * Semantics that callers rely on: v_max(a, b) returns b when either is NaN; v_fma rounds once where the machine can;
  * sums over lanes are a fixed tree. Nothing here depends on the address or on the thread.
  */
 #ifndef EHM_COMPUTE_CPU_VEC_H
@@ -28,11 +28,9 @@ V_INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 V_INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 V_INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 V_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-V_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 V_INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 V_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* a*b + c */
 V_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a*b */
-V_INLINE vf v_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 V_INLINE vf v_abs(vf a) { return _mm512_abs_ps(a); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) { /* x < 0 ? neg : pos */
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), pos, neg);
@@ -72,11 +70,9 @@ V_INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 V_INLINE vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 V_INLINE vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 V_INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-V_INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 V_INLINE vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 V_INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 V_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
-V_INLINE vf v_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 V_INLINE vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), a); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) {
     return _mm256_blendv_ps(pos, neg, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
@@ -114,7 +110,6 @@ V_INLINE vf v_mul(vf a, vf b) { return a * b; }
 V_INLINE vf v_div(vf a, vf b) { return a / b; }
 V_INLINE vf v_pick(v_i32 m, vf a, vf b) { return (vf)(((v_i32)a & m) | ((v_i32)b & ~m)); }
 V_INLINE vf v_max(vf a, vf b) { return v_pick((v_i32)(a > b), a, b); }
-V_INLINE vf v_min(vf a, vf b) { return v_pick((v_i32)(a < b), a, b); }
 V_INLINE vf v_sqrt(vf a) { for (int i = 0; i < VW; i++) a[i] = sqrtf(a[i]); return a; }
 #if defined(__FP_FAST_FMAF) || defined(EHM_VEC_TRUE_FMA)
 V_INLINE vf v_fma(vf a, vf b, vf c) { for (int i = 0; i < VW; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]); return c; }
@@ -123,8 +118,6 @@ V_INLINE vf v_fnma(vf a, vf b, vf c) { for (int i = 0; i < VW; i++) c[i] = __bui
 V_INLINE vf v_fma(vf a, vf b, vf c) { return a * b + c; }
 V_INLINE vf v_fnma(vf a, vf b, vf c) { return c - a * b; }
 #endif
-/* |a| < 2^22 wherever it is used: adding and taking off 1.5 * 2^23 rounds to nearest even */
-V_INLINE vf v_round(vf a) { vf k = v_set1(12582912.f); return (a + k) - k; }
 V_INLINE vf v_abs(vf a) { return (vf)((v_u32)a & 0x7fffffffu); }
 V_INLINE vf v_where_lt0(vf x, vf neg, vf pos) { vf z = {0}; return v_pick((v_i32)(x < z), neg, pos); }
 V_INLINE vf v_scale(vf p, vf t) { return (vf)((v_u32)p + ((v_u32)t << 23)); }

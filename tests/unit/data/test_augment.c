@@ -6,7 +6,10 @@
 #include <sys/types.h>
 
 /* Lines of a golden table after its head, one by one. */
-typedef struct { FILE *f; char line[1024]; } table;
+typedef struct {
+    FILE *f;
+    char line[1024];
+} table;
 static table table_open(const char *name) {
     table t = {.f = fopen(ehm_test_path(name), "r")};
     REQUIRE(t.f != NULL);
@@ -26,26 +29,35 @@ TEST(augment, moments_as_torchvision) {
     while (table_next(&t)) {
         int w, h, n;
         double lo, hi, v[10];
-        REQUIRE(sscanf(t.line, "%d,%d,%lf,%lf,%d,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf", &w, &h, &lo, &hi, &n, v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7, v + 8, v + 9) == 15);
+        REQUIRE(sscanf(t.line, "%d,%d,%lf,%lf,%d,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf", &w, &h, &lo, &hi,
+                       &n, v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7, v + 8, v + 9) == 15);
         double s[4] = {0}, q[4] = {0}, area = 0, wh = 0, k4[4] = {0};
         for (int i = 0; i < n; i++) {
             double b[4];
             ehm_augment_box(b, NULL, w, h, lo, hi, .5, 1, 0, i);
             double x[4] = {b[0], b[1], b[2] - b[0], b[3] - b[1]};
-            for (int j = 0; j < 4; j++) s[j] += x[j], q[j] += x[j] * x[j], k4[j] += (x[j] - v[j]) * (x[j] - v[j]) * (x[j] - v[j]) * (x[j] - v[j]);
+            for (int j = 0; j < 4; j++)
+                s[j] += x[j], q[j] += x[j] * x[j],
+                    k4[j] += (x[j] - v[j]) * (x[j] - v[j]) * (x[j] - v[j]) * (x[j] - v[j]);
             area += x[2] * x[3] / ((double)w * h), wh += x[2] * x[3];
         }
         for (int j = 0; j < 4; j++) {
             double mean = s[j] / n, var = q[j] / n - mean * mean, sd = sqrt(var > 0 ? var : 0);
-            /* Two samples of n: twice the variance of one. The deviation's error comes from the fourth moment. */
-            double z = (mean - v[j]) / (sqrt(2.0 / n) * v[4 + j]), se = sqrt(2 * (k4[j] / n - var * var) / n) / (2 * sd), zs = (sd - v[4 + j]) / se;
+            /* Two samples of n: twice the variance of one. The deviation's error comes from the fourth
+             * moment. */
+            double z = (mean - v[j]) / (sqrt(2.0 / n) * v[4 + j]),
+                   se = sqrt(2 * (k4[j] / n - var * var) / n) / (2 * sd), zs = (sd - v[4 + j]) / se;
             if (fabs(z) > worst) worst = fabs(z);
             if (fabs(zs) > worst) worst = fabs(zs);
             if (!(fabs(z) < 6) || !(fabs(zs) < 6))
-                ehm_test_fail(__FILE__, __LINE__, "%dx%d %g..%g column %d: mean %.4f, want %.4f (z %.1f); deviation %.4f, want %.4f (z %.1f)", w, h, lo, hi, j, mean, v[j], z, sd, v[4 + j], zs);
+                ehm_test_fail(__FILE__, __LINE__,
+                              "%dx%d %g..%g column %d: mean %.4f, want %.4f (z %.1f); deviation %.4f, want "
+                              "%.4f (z %.1f)",
+                              w, h, lo, hi, j, mean, v[j], z, sd, v[4 + j], zs);
         }
         CHECK_NEAR(area / n, v[8], 6 * .25 * sqrt(2.0 / n));
-        double cov = wh / n - s[2] / n * (s[3] / n), corr = cov / sqrt((q[2] / n - s[2] / n * (s[2] / n)) * (q[3] / n - s[3] / n * (s[3] / n)));
+        double cov = wh / n - s[2] / n * (s[3] / n),
+               corr = cov / sqrt((q[2] / n - s[2] / n * (s[2] / n)) * (q[3] / n - s[3] / n * (s[3] / n)));
         CHECK_NEAR(corr, v[9], 6 * 1.5 * sqrt(2.0 / n));
         n_rows++;
     }
@@ -62,7 +74,10 @@ TEST(augment, fallback_as_torchvision) {
         REQUIRE(sscanf(t.line, "%d,%d,%d,%d,%d,%d", &w, &h, &x, &y, &cw, &ch) == 6);
         for (int i = 0; i < 50; i++) {
             ehm_augment_box(b, NULL, w, h, .5, 1, .5, 3, 1, i);
-            CHECK_INT(b[0], x); CHECK_INT(b[1], y); CHECK_INT(b[2] - b[0], cw); CHECK_INT(b[3] - b[1], ch);
+            CHECK_INT(b[0], x);
+            CHECK_INT(b[1], y);
+            CHECK_INT(b[2] - b[0], cw);
+            CHECK_INT(b[3] - b[1], ch);
         }
         n_rows++;
     }
@@ -77,7 +92,9 @@ TEST(augment, inside_and_whole_numbers) {
         ehm_augment_box(b, NULL, w, h, lo, hi, 0, 1, 2, i);
         bool ok = b[0] >= 0 && b[1] >= 0 && b[2] <= w && b[3] <= h && b[2] >= b[0] + 1 && b[3] >= b[1] + 1;
         for (int k = 0; k < 4; k++) ok = ok && b[k] == floor(b[k]);
-        if (!ok) ehm_test_fail(__FILE__, __LINE__, "%dx%d, %g..%g: box %g %g %g %g", w, h, lo, hi, b[0], b[1], b[2], b[3]);
+        if (!ok)
+            ehm_test_fail(__FILE__, __LINE__, "%dx%d, %g..%g: box %g %g %g %g", w, h, lo, hi, b[0], b[1],
+                          b[2], b[3]);
     }
 }
 
@@ -86,7 +103,8 @@ TEST(augment, draws_by_seed_epoch_sample) {
     bool fa, fb;
     int n_flip = 0, n_same_flip = 0, n_same[3] = {0};
     for (int i = 0; i < 2000; i++) {
-        ehm_augment_box(a, &fa, 640, 480, .2, 1, .5, 9, 4, i), ehm_augment_box(b, &fb, 640, 480, .2, 1, .5, 9, 4, i);
+        ehm_augment_box(a, &fa, 640, 480, .2, 1, .5, 9, 4, i),
+            ehm_augment_box(b, &fb, 640, 480, .2, 1, .5, 9, 4, i);
         CHECK(!memcmp(a, b, sizeof a) && fa == fb);
         n_flip += fa;
         ehm_augment_box(b, &fb, 64, 48, .2, 1, .5, 9, 4, i); /* another size: the same flip */
@@ -112,7 +130,8 @@ static ehm_image picture(int w, int h, ehm_arena *a) {
     uint8_t *p = im.px;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
-            for (int k = 0; k < 3; k++) *p++ = (uint8_t)(x * 7 + y * 13 + k * 50 + (x * y) % 31 * 5 + (x / 9 + y / 7) % 2 * 90);
+            for (int k = 0; k < 3; k++)
+                *p++ = (uint8_t)(x * 7 + y * 13 + k * 50 + (x * y) % 31 * 5 + (x / 9 + y / 7) % 2 * 90);
     return im;
 }
 
@@ -125,7 +144,8 @@ TEST(augment, resample_as_pillow) {
         char kind[8], sha[65], first[64], got[65], got_first[64];
         int w, h, flip, iw, ih;
         double b[4], e[4];
-        REQUIRE(sscanf(t.line, "%7[^,],%d,%d,%lf,%lf,%lf,%lf,%d,%d,%d,%64[^,],%48s", kind, &w, &h, b, b + 1, b + 2, b + 3, &flip, &iw, &ih, sha, first) == 12);
+        REQUIRE(sscanf(t.line, "%7[^,],%d,%d,%lf,%lf,%lf,%lf,%d,%d,%d,%64[^,],%48s", kind, &w, &h, b, b + 1,
+                       b + 2, b + 3, &flip, &iw, &ih, sha, first) == 12);
         ehm_image im = picture(w, h, &a), crop;
         uint8_t *px = EHM_NEW_N(&a, uint8_t, iw * ih * 3);
         if (!strcmp(kind, "crop")) {
@@ -163,7 +183,8 @@ TEST(augment, eval_boxes) {
         for (int h = 1; h < 140; h += 5)
             for (int n = 1; n < 120; n += 7) {
                 ehm_eval_box(b, w, h, n, n + 3, NULL);
-                if (!(b[0] >= 0 && b[1] >= 0 && b[2] <= w && b[3] <= h && b[2] > b[0] && b[3] > b[1])) ehm_test_fail(__FILE__, __LINE__, "%dx%d to %dx%d", w, h, n, n + 3);
+                if (!(b[0] >= 0 && b[1] >= 0 && b[2] <= w && b[3] <= h && b[2] > b[0] && b[3] > b[1]))
+                    ehm_test_fail(__FILE__, __LINE__, "%dx%d to %dx%d", w, h, n, n + 3);
             }
 }
 
@@ -195,7 +216,8 @@ TEST(augment, fit_pad_and_types) {
     CHECK(!memcmp(o, want16, 4));
     REQUIRE_OK(ehm_data_resample(o, EHM_U8, 1, 4, &(ehm_image){v32, 4, 1, 1, EHM_F32}, NULL, &a, &err), &err);
     CHECK(!memcmp(o, want32, 4));
-    CHECK_FAILS(ehm_data_resample(o, EHM_I32, 1, 4, &(ehm_image){v32, 4, 1, 1, EHM_F32}, NULL, &a, &err), &err, EHM_E_ARG, "i32");
+    CHECK_FAILS(ehm_data_resample(o, EHM_I32, 1, 4, &(ehm_image){v32, 4, 1, 1, EHM_F32}, NULL, &a, &err),
+                &err, EHM_E_ARG, "i32");
     ehm_arena_free(&a);
 }
 

@@ -13,20 +13,35 @@ static ehm_dataset *set_open(const char *path) {
     return ds;
 }
 static ehm_loader_opt usual(void) {
-    return (ehm_loader_opt){.batch_size = 8, .h = 24, .w = 24, .augment = true, .crop_min = .2, .crop_max = 1, .flip = .5, .shuffle = true, .drop_last = true,
-                            .repeat = true, .seed = 11, .n_workers = 2, .max_bad = .5};
+    return (ehm_loader_opt){.batch_size = 8,
+                            .h = 24,
+                            .w = 24,
+                            .augment = true,
+                            .crop_min = .2,
+                            .crop_max = 1,
+                            .flip = .5,
+                            .shuffle = true,
+                            .drop_last = true,
+                            .repeat = true,
+                            .seed = 11,
+                            .n_workers = 2,
+                            .max_bad = .5};
 }
 
 /* A digest a batch over all that a batch says. */
-typedef struct { char hex[65]; } digest;
+typedef struct {
+    char hex[65];
+} digest;
 static digest digest_of(const ehm_batch *b, const ehm_loader_opt *o, int c) {
     ehm_sha256 s;
     uint8_t d[32];
     digest x;
     ehm_sha256_init(&s);
-    ehm_sha256_add(&s, &b->n, sizeof b->n), ehm_sha256_add(&s, &b->epoch, 8), ehm_sha256_add(&s, &b->i_batch, 8), ehm_sha256_add(&s, &b->index, 8);
+    ehm_sha256_add(&s, &b->n, sizeof b->n), ehm_sha256_add(&s, &b->epoch, 8),
+        ehm_sha256_add(&s, &b->i_batch, 8), ehm_sha256_add(&s, &b->index, 8);
     ehm_sha256_add(&s, b->pixels, (size_t)b->n * (size_t)(o->h * o->w * c) * ehm_dtype_size(b->type));
-    ehm_sha256_add(&s, b->ids, (size_t)b->n * 8), ehm_sha256_add(&s, b->slots, (size_t)b->n * 8), ehm_sha256_add(&s, b->labels, (size_t)b->n * 4);
+    ehm_sha256_add(&s, b->ids, (size_t)b->n * 8), ehm_sha256_add(&s, b->slots, (size_t)b->n * 8),
+        ehm_sha256_add(&s, b->labels, (size_t)b->n * 4);
     ehm_sha256_end(&s, d);
     ehm_sha256_hex(d, x.hex);
     return x;
@@ -45,7 +60,8 @@ static void run(digest *out, int n, ehm_dataset *ds, ehm_loader_opt o, int64_t f
 }
 static void check_same(const digest *a, const digest *b, int n, const char *what) {
     for (int i = 0; i < n; i++)
-        if (strcmp(a[i].hex, b[i].hex)) ehm_test_fail(__FILE__, __LINE__, "%s: batch %d of %d differs", what, i, n);
+        if (strcmp(a[i].hex, b[i].hex))
+            ehm_test_fail(__FILE__, __LINE__, "%s: batch %d of %d differs", what, i, n);
 }
 
 /* A folder of small pictures p00.ppm..., those with their bit in `bad` cut short. */
@@ -56,7 +72,8 @@ static void folder(const char *dir, int n, uint64_t bad) {
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < (int)sizeof px; k++) px[k] = (uint8_t)(k * (i + 3) + k / 60 * 7);
         snprintf(path, sizeof path, "%s/p%03d.ppm", dir, i);
-        if (i < 64 && bad >> i & 1) REQUIRE_OK(ehm_file_write(path, "P6 20 16 255\ncut short", 22, &err), &err);
+        if (i < 64 && bad >> i & 1)
+            REQUIRE_OK(ehm_file_write(path, "P6 20 16 255\ncut short", 22, &err), &err);
         else REQUIRE_OK(ehm_ppm_write(path, &(ehm_image){px, 20, 16, 3, EHM_U8}, &err), &err);
     }
 }
@@ -134,10 +151,14 @@ TEST(loader, each_picture_once_an_epoch) {
         for (int i = 0; i < 6; i++) {
             REQUIRE_OK(ehm_loader_next(l, &b, &err), &err);
             CHECK_INT(b.n, i < 5 ? 8 : 3);
-            CHECK_INT(b.epoch, e); CHECK_INT(b.i_batch, i); CHECK_INT(b.index, e * 6 + i);
+            CHECK_INT(b.epoch, e);
+            CHECK_INT(b.i_batch, i);
+            CHECK_INT(b.index, e * 6 + i);
             for (int k = 0; k < b.n; k++) {
                 seen[b.ids[k]]++;
-                CHECK_INT(b.ids[k], perm[i * 8 + k]); CHECK_INT(b.slots[k], b.ids[k]); CHECK_INT(b.labels[k], ehm_dataset_label(ds, b.ids[k]));
+                CHECK_INT(b.ids[k], perm[i * 8 + k]);
+                CHECK_INT(b.slots[k], b.ids[k]);
+                CHECK_INT(b.labels[k], ehm_dataset_label(ds, b.ids[k]));
             }
         }
         for (int k = 0; k < 43; k++) CHECK_INT(seen[k], 1);
@@ -168,7 +189,9 @@ TEST(loader, evaluation_in_order) {
             ehm_arena_reset(&a);
         }
     }
-    CHECK_INT(rc, EHM_E_STOPPED); CHECK_INT(b.n, 0); CHECK_INT(at, 19);
+    CHECK_INT(rc, EHM_E_STOPPED);
+    CHECK_INT(b.n, 0);
+    CHECK_INT(at, 19);
     CHECK_INT(ehm_loader_next(l, &b, &err), EHM_E_STOPPED); /* and again */
     CHECK_INT(err.code, EHM_OK);
     ehm_loader_close(l);
@@ -180,7 +203,8 @@ TEST(loader, evaluation_in_order) {
     ehm_dataset_close(ds);
 }
 
-/* The crop that a batch holds is the one of the pieces: read, crop, resample, flip. Replacements draw by the slot asked for. */
+/* The crop that a batch holds is the one of the pieces: read, crop, resample, flip. Replacements draw by the
+ * slot asked for. */
 TEST(loader, bad_files_are_replaced) {
     const char *dir = ehm_test_tmp();
     const uint64_t bad = 1u << 2 | 1u << 3 | 1u << 9 | 1u << 14;
@@ -201,7 +225,8 @@ TEST(loader, bad_files_are_replaced) {
         for (int k = 0; k < 17; k++) {
             int p = k;
             while (bad >> perm[p % 17] & 1) p++;
-            CHECK_INT(b.slots[k], perm[k]); CHECK_INT(b.ids[k], perm[p % 17]);
+            CHECK_INT(b.slots[k], perm[k]);
+            CHECK_INT(b.ids[k], perm[p % 17]);
             ehm_sample s;
             double box[4];
             bool flip;
@@ -209,14 +234,20 @@ TEST(loader, bad_files_are_replaced) {
             ehm_image crop, out = {want, 24, 24, 3, EHM_U8};
             REQUIRE_OK(ehm_dataset_read(ds, b.ids[k], &s, 0, NULL, &a, &err), &err);
             ehm_augment_box(box, &flip, s.image.w, s.image.h, .2, 1, .5, o.seed, e, b.slots[k]);
-            REQUIRE_OK(ehm_image_new(&crop, (int32_t)(box[2] - box[0]), (int32_t)(box[3] - box[1]), 3, EHM_U8, &a, &err), &err);
+            REQUIRE_OK(ehm_image_new(&crop, (int32_t)(box[2] - box[0]), (int32_t)(box[3] - box[1]), 3, EHM_U8,
+                                     &a, &err),
+                       &err);
             for (int y = 0; y < crop.h; y++)
-                memcpy((uint8_t *)crop.px + y * crop.w * 3, (uint8_t *)s.image.px + ((y + (int)box[1]) * s.image.w + (int)box[0]) * 3, (size_t)crop.w * 3);
+                memcpy((uint8_t *)crop.px + y * crop.w * 3,
+                       (uint8_t *)s.image.px + ((y + (int)box[1]) * s.image.w + (int)box[0]) * 3,
+                       (size_t)crop.w * 3);
             REQUIRE_OK(ehm_resize(&out, &crop, NULL, EHM_RESIZE_BICUBIC, &a, &err), &err);
             const uint8_t *got = (const uint8_t *)b.pixels + k * 24 * 24 * 3;
             int wrong = 0;
             for (int y = 0; y < 24; y++)
-                for (int x = 0; x < 24; x++) wrong += memcmp(got + (y * 24 + x) * 3, want + (y * 24 + (flip ? 23 - x : x)) * 3, 3) != 0;
+                for (int x = 0; x < 24; x++)
+                    wrong +=
+                        memcmp(got + (y * 24 + x) * 3, want + (y * 24 + (flip ? 23 - x : x)) * 3, 3) != 0;
             CHECK_INT(wrong, 0);
             ehm_arena_reset(&a);
         }
@@ -306,7 +337,8 @@ TEST(loader, all_bad_is_an_error) {
         ehm_loader_opt o = usual();
         o.max_bad = i == 0 ? .01 : 1, o.n_workers = 3, o.augment = i < 2;
         double since = ehm_clock_s();
-        CHECK_FAILS(next_error(ds, o, &n, &err), &err, EHM_E_FORMAT, i == 0 ? "are bad" : "none of the 130 pictures");
+        CHECK_FAILS(next_error(ds, o, &n, &err), &err, EHM_E_FORMAT,
+                    i == 0 ? "are bad" : "none of the 130 pictures");
         CHECK_INT(n, 0);
         CHECK(ehm_clock_s() - since < 20);
     }
@@ -351,7 +383,8 @@ static int count_pictures(const char *dir, const char *const *names, int n, int 
 /* JPEG crops are decoded alone where there is no cache: the same bits as a crop of the whole. */
 TEST(loader, jpeg_crops_equal_cached) {
     if (!ehm_image_readable("jpeg")) SKIP("built without libjpeg");
-    const char *const names[] = {"crop_420.jpg", "crop_422.jpg", "crop_444.jpg", "crop_grey.jpg", "crop_p420.jpg"};
+    const char *const names[] = {"crop_420.jpg", "crop_422.jpg", "crop_444.jpg", "crop_grey.jpg",
+                                 "crop_p420.jpg"};
     const char *dir = ehm_test_tmp();
     ehm_err err = {0};
     if (count_pictures(dir, names, 5, 3, &err) < 9) SKIP("no JPEG pictures in tests/golden/image");
@@ -366,7 +399,8 @@ TEST(loader, jpeg_crops_equal_cached) {
     ehm_dataset_close(ds);
 }
 
-/* A file cut in its lower part: whole it is bad, a crop above the damage may be good. With and without cache the same. */
+/* A file cut in its lower part: whole it is bad, a crop above the damage may be good. With and without cache
+ * the same. */
 TEST(loader, damaged_jpeg_cached_or_not) {
     if (!ehm_image_readable("jpeg")) SKIP("built without libjpeg");
     const char *const names[] = {"crop_420.jpg", "crop_444.jpg", "crop_422.jpg"};
@@ -403,7 +437,8 @@ TEST(loader, damaged_jpeg_cached_or_not) {
         for (int k = 0; k < b.n; k++) {
             const char *name = ehm_dataset_name(ds, b.slots[k]);
             bool damaged = false;
-            for (int q = 0; q < 3; q++) damaged = damaged || (name[0] == '0' + q && !strcmp(name + 2, names[q]));
+            for (int q = 0; q < 3; q++)
+                damaged = damaged || (name[0] == '0' + q && !strcmp(name + 2, names[q]));
             if (damaged && b.ids[k] == b.slots[k]) n_used++;
             if (b.ids[k] != b.slots[k]) n_replaced++;
         }
@@ -420,7 +455,8 @@ TEST(loader, refuses_what_cannot_be) {
     ehm_loader *l;
     ehm_loader_opt o = usual();
     o.batch_size = 16;
-    CHECK_FAILS(ehm_loader_open(&l, ds, &o, 0, &err), &err, EHM_E_CONFIG, "a batch of 16 pictures cannot be filled: the set has 10");
+    CHECK_FAILS(ehm_loader_open(&l, ds, &o, 0, &err), &err, EHM_E_CONFIG,
+                "a batch of 16 pictures cannot be filled: the set has 10");
     CHECK(l == NULL);
     o.drop_last = false; /* a short batch is fine */
     ehm_err_clear(&err);
@@ -461,7 +497,8 @@ TEST(loader, closes_at_any_moment) {
     ehm_dataset_close(ds);
 }
 
-/* Workers reset their arenas after each picture: memory in use stops growing once they have seen the largest. */
+/* Workers reset their arenas after each picture: memory in use stops growing once they have seen the largest.
+ */
 TEST(loader, steady_memory) {
     ehm_dataset *ds = set_open("scenes:5:64:32");
     ehm_err err = {0};
@@ -475,7 +512,8 @@ TEST(loader, steady_memory) {
         if (i == 8 * 4) before = mallinfo2().uordblks;
     }
     size_t after = mallinfo2().uordblks;
-    if (after > before + (256 << 10)) ehm_test_fail(__FILE__, __LINE__, "%zu bytes more in use after 36 epochs", after - before);
+    if (after > before + (256 << 10))
+        ehm_test_fail(__FILE__, __LINE__, "%zu bytes more in use after 36 epochs", after - before);
     ehm_loader_close(l);
     ehm_dataset_close(ds);
 }

@@ -3,13 +3,16 @@
 #include "data/scenes.h"
 #include "harness.h"
 
-static const uint32_t all_of_it = EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION;
+static const uint32_t all_of_it =
+    EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS | EHM_WANT_BOXES | EHM_WANT_CAPTION;
 
 TEST(scenes, names) {
     CHECK(ehm_scenes_n_classes() >= 10);
     for (int i = 0; i < ehm_scenes_n_classes(); i++) {
         CHECK(ehm_scenes_class(i) && *ehm_scenes_class(i));
-        if (i) CHECK(strcmp(ehm_scenes_class(i - 1), ehm_scenes_class(i)) < 0); /* sorted: the ids that a folder of them would get */
+        if (i)
+            CHECK(strcmp(ehm_scenes_class(i - 1), ehm_scenes_class(i)) <
+                  0); /* sorted: the ids that a folder of them would get */
     }
     for (int i = 0; i < ehm_scenes_n_parts(); i++)
         for (int k = 0; k < i; k++) CHECK(strcmp(ehm_scenes_part(i), ehm_scenes_part(k)) != 0);
@@ -38,13 +41,21 @@ TEST(scenes, labels_balanced) {
     CHECK(same < 200); /* 100 expected */
 }
 
-/* Written down once; any compiler, optimisation and machine must give these again. A change of what is drawn changes them on
- * purpose: runs on scenes are then no longer comparable with older ones, so say it in the changelog. */
+/* Written down once; any compiler, optimisation and machine must give these again. A change of what is drawn
+ * changes them on purpose: runs on scenes are then no longer comparable with older ones, so say it in the
+ * changelog. */
 TEST(scenes, same_pixels_everywhere) {
-    static const struct { uint64_t seed; int32_t w, h, n; const char *image, *maps; } want[] = {
-        {1, 64, 64, 48, "d4ddd6f89764aa002c0476a6cbfe83dfe83436a816260ad662b1fea05b7813b6", "c3c2384c91aa4de5fa5ae9632bbafada7ed15ac0879a44f4be58c1bbaf317496"},
-        {123456789012345ull, 96, 48, 24, "9f612fa97b90dc082e6bc96b068c9f4cc642756c95de913afd6455e1340e758d", "4904fdf72a977dd73ed69b16fad301de4376193177f0859042ec5b7c8144b5af"},
-        {2, 33, 200, 12, "dce5d16212d22d6a5ea6a843e1123a8ea9bee90194791094c952a017335c96a2", "b1846f4b1be7ff5e334b9137cf15346b8e63f8d6c484c4a6777b641e238d9670"}};
+    static const struct {
+        uint64_t seed;
+        int32_t w, h, n;
+        const char *image, *maps;
+    } want[] = {{1, 64, 64, 48, "d4ddd6f89764aa002c0476a6cbfe83dfe83436a816260ad662b1fea05b7813b6",
+                 "c3c2384c91aa4de5fa5ae9632bbafada7ed15ac0879a44f4be58c1bbaf317496"},
+                {123456789012345ull, 96, 48, 24,
+                 "9f612fa97b90dc082e6bc96b068c9f4cc642756c95de913afd6455e1340e758d",
+                 "4904fdf72a977dd73ed69b16fad301de4376193177f0859042ec5b7c8144b5af"},
+                {2, 33, 200, 12, "dce5d16212d22d6a5ea6a843e1123a8ea9bee90194791094c952a017335c96a2",
+                 "b1846f4b1be7ff5e334b9137cf15346b8e63f8d6c484c4a6777b641e238d9670"}};
     ehm_arena a = {0};
     ehm_err err = {0};
     for (int k = 0; k < 3; k++) {
@@ -57,8 +68,10 @@ TEST(scenes, same_pixels_everywhere) {
             REQUIRE_OK(ehm_scene_draw(&s, want[k].seed, i, want[k].w, want[k].h, all_of_it, &a, &err), &err);
             size_t n = (size_t)want[k].w * (size_t)want[k].h;
             ehm_sha256_add(&image, s.image.px, n * 3);
-            ehm_sha256_add(&maps, s.label_map.px, n), ehm_sha256_add(&maps, s.object_map.px, n), ehm_sha256_add(&maps, s.part_map.px, n);
-            ehm_sha256_add(&maps, s.boxes, (size_t)s.n_boxes * sizeof *s.boxes), ehm_sha256_add(&maps, s.caption, strlen(s.caption));
+            ehm_sha256_add(&maps, s.label_map.px, n), ehm_sha256_add(&maps, s.object_map.px, n),
+                ehm_sha256_add(&maps, s.part_map.px, n);
+            ehm_sha256_add(&maps, s.boxes, (size_t)s.n_boxes * sizeof *s.boxes),
+                ehm_sha256_add(&maps, s.caption, strlen(s.caption));
             ehm_arena_reset(&a);
         }
         ehm_sha256_end(&image, d), ehm_sha256_hex(d, hex);
@@ -78,9 +91,13 @@ TEST(scenes, what_is_wanted_changes_no_pixel) {
         for (uint32_t want = 0; want < 16; want++) {
             REQUIRE_OK(ehm_scene_draw(&t, 4, i, 64, 64, want, &a, &err), &err);
             CHECK(!memcmp(s.image.px, t.image.px, 64 * 64 * 3));
-            CHECK(!t.label_map.px == !(want & EHM_WANT_LABEL_MAPS) && !t.object_map.px == !(want & EHM_WANT_OBJECT_MAPS));
-            CHECK(!t.part_map.px == !(want & EHM_WANT_OBJECT_MAPS) && !t.boxes == !(want & EHM_WANT_BOXES) && !t.caption == !(want & EHM_WANT_CAPTION));
-            if (t.boxes) CHECK(t.n_boxes == s.n_boxes && !memcmp(t.boxes, s.boxes, (size_t)s.n_boxes * sizeof *s.boxes));
+            CHECK(!t.label_map.px == !(want & EHM_WANT_LABEL_MAPS) &&
+                  !t.object_map.px == !(want & EHM_WANT_OBJECT_MAPS));
+            CHECK(!t.part_map.px == !(want & EHM_WANT_OBJECT_MAPS) && !t.boxes == !(want & EHM_WANT_BOXES) &&
+                  !t.caption == !(want & EHM_WANT_CAPTION));
+            if (t.boxes)
+                CHECK(t.n_boxes == s.n_boxes &&
+                      !memcmp(t.boxes, s.boxes, (size_t)s.n_boxes * sizeof *s.boxes));
         }
         REQUIRE_OK(ehm_scene_draw(&t, 5, i, 64, 64, 0, &a, &err), &err);
         CHECK(memcmp(s.image.px, t.image.px, 64 * 64 * 3) != 0);
@@ -93,7 +110,8 @@ TEST(scenes, what_is_wanted_changes_no_pixel) {
 TEST(scenes, hierarchy_holds) {
     ehm_arena a = {0};
     ehm_err err = {0};
-    int n_kinds = ehm_scenes_n_classes(), first_kind = -1, n_second = 0, least = 4096, part_seen[256] = {0}, class_seen[256] = {0};
+    int n_kinds = ehm_scenes_n_classes(), first_kind = -1, n_second = 0, least = 4096, part_seen[256] = {0},
+        class_seen[256] = {0};
     for (int i = 0; i < ehm_scenes_n_map_classes(); i++)
         if (!strcmp(ehm_scenes_map_class(i), ehm_scenes_class(0))) first_kind = i;
     REQUIRE(first_kind > 0);
@@ -109,7 +127,8 @@ TEST(scenes, hierarchy_holds) {
             bool background = label[p] < first_kind;
             CHECK(background == (object[p] == 0));
             const char *name = ehm_scenes_map_class(label[p]), *piece = ehm_scenes_part(part[p]);
-            if (strncmp(piece, name, strlen(name))) ehm_test_fail(__FILE__, __LINE__, "picture %d: part %s in class %s", i, piece, name);
+            if (strncmp(piece, name, strlen(name)))
+                ehm_test_fail(__FILE__, __LINE__, "picture %d: part %s in class %s", i, piece, name);
             if (background) continue;
             int o = object[p], x = p % 64, y = p / 64;
             if (label_of[o] < 0) box[o][0] = box[o][2] = x, box[o][1] = box[o][3] = y;
@@ -127,7 +146,8 @@ TEST(scenes, hierarchy_holds) {
             if (label_of[o] < 0 || label_of[o] >= first_kind + n_kinds || area[o] * 500 < 4096) continue;
             REQUIRE(at < s.n_boxes);
             const ehm_box *b = &s.boxes[at++];
-            CHECK(b->x0 == box[o][0] && b->y0 == box[o][1] && b->x1 == box[o][2] + 1 && b->y1 == box[o][3] + 1);
+            CHECK(b->x0 == box[o][0] && b->y0 == box[o][1] && b->x1 == box[o][2] + 1 &&
+                  b->y1 == box[o][3] + 1);
             CHECK_INT(b->class_id, label_of[o] - first_kind);
             mains += b->class_id == s.label;
         }
@@ -141,9 +161,12 @@ TEST(scenes, hierarchy_holds) {
     CHECK(least >= 41); /* one in a hundred pixels */
     CHECK(n_second > 150 && n_second < 450);
     for (int i = 0; i < ehm_scenes_n_parts(); i++)
-        if (!part_seen[i]) ehm_test_fail(__FILE__, __LINE__, "part %s never seen in 1500 pictures", ehm_scenes_part(i));
+        if (!part_seen[i])
+            ehm_test_fail(__FILE__, __LINE__, "part %s never seen in 1500 pictures", ehm_scenes_part(i));
     for (int i = 0; i < ehm_scenes_n_map_classes(); i++)
-        if (!class_seen[i]) ehm_test_fail(__FILE__, __LINE__, "class %s never seen in 1500 pictures", ehm_scenes_map_class(i));
+        if (!class_seen[i])
+            ehm_test_fail(__FILE__, __LINE__, "class %s never seen in 1500 pictures",
+                          ehm_scenes_map_class(i));
     ehm_arena_free(&a);
 }
 
@@ -187,7 +210,8 @@ TEST(scenes, as_a_data_set) {
         CHECK_INT(s.image.h, 48);
         CHECK(!memcmp(s.image.px, t.image.px, 40 * 48 * 3));
         REQUIRE(s.label_map.px && s.object_map.px && s.part_map.px && s.boxes && s.caption);
-        CHECK(!memcmp(s.label_map.px, t.label_map.px, 40 * 48) && !memcmp(s.object_map.px, t.object_map.px, 40 * 48));
+        CHECK(!memcmp(s.label_map.px, t.label_map.px, 40 * 48) &&
+              !memcmp(s.object_map.px, t.object_map.px, 40 * 48));
         CHECK(!memcmp(s.part_map.px, t.part_map.px, 40 * 48));
         CHECK_INT(s.n_boxes, t.n_boxes);
         CHECK_STR(s.caption, t.caption);
@@ -198,10 +222,13 @@ TEST(scenes, as_a_data_set) {
 }
 
 TEST(scenes, bad_specs) {
-    static const struct { const char *spec, *part; } bad[] = {
-        {"scenes:1", "seed and count"},    {"scenes:x:10", "seed"},          {"scenes:-1:10", "seed"},    {"scenes:1:0", "count"},          {"scenes:1:ten", "count"},
-        {"scenes:1:10:7", "8 and 4096"},   {"scenes:1:10:64x5000", "8 and"}, {"scenes:1:10:a", "size"},   {"scenes:1:10:64:3", "fields"},   {"scenes:", "seed and count"},
-        {"scenes:1:999999999999", "count"}};
+    static const struct {
+        const char *spec, *part;
+    } bad[] = {
+        {"scenes:1", "seed and count"},   {"scenes:x:10", "seed"},           {"scenes:-1:10", "seed"},
+        {"scenes:1:0", "count"},          {"scenes:1:ten", "count"},         {"scenes:1:10:7", "8 and 4096"},
+        {"scenes:1:10:64x5000", "8 and"}, {"scenes:1:10:a", "size"},         {"scenes:1:10:64:3", "fields"},
+        {"scenes:", "seed and count"},    {"scenes:1:999999999999", "count"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ehm_dataset *ds = NULL;
         ehm_err err = {0};
@@ -229,16 +256,18 @@ static double score(const float *x, const uint8_t *y, int n, int d, const float 
     return (double)right / n;
 }
 
-/* Softmax regression by stochastic gradients on standardised features. Returns the best test score over the epochs, which is kinder
- * to the classifier than any choice of when to stop; train_score is the last one. */
+/* Softmax regression by stochastic gradients on standardised features. Returns the best test score over the
+ * epochs, which is kinder to the classifier than any choice of when to stop; train_score is the last one. */
 static double linear(float *x, const uint8_t *y, int d, int n_epochs, float rate, double *train_score) {
     int c = ehm_scenes_n_classes();
     float *w = calloc((size_t)c * (size_t)(d + 1), sizeof *w), p[N_CLASS_MAX];
     for (int j = 0; j < d; j++) {
         double s = 0, q = 0;
-        for (int i = 0; i < N_TRAIN; i++) s += x[(int64_t)i * d + j], q += (double)x[(int64_t)i * d + j] * x[(int64_t)i * d + j];
+        for (int i = 0; i < N_TRAIN; i++)
+            s += x[(int64_t)i * d + j], q += (double)x[(int64_t)i * d + j] * x[(int64_t)i * d + j];
         double mean = s / N_TRAIN, sd = sqrt(q / N_TRAIN - mean * mean);
-        for (int i = 0; i < N_TRAIN + N_TEST; i++) x[(int64_t)i * d + j] = (float)((x[(int64_t)i * d + j] - mean) / (sd > 1e-9 ? sd : 1));
+        for (int i = 0; i < N_TRAIN + N_TEST; i++)
+            x[(int64_t)i * d + j] = (float)((x[(int64_t)i * d + j] - mean) / (sd > 1e-9 ? sd : 1));
     }
     double best = 0;
     int32_t order[N_TRAIN];
@@ -272,20 +301,24 @@ static double linear(float *x, const uint8_t *y, int d, int n_epochs, float rate
     return best;
 }
 
-/* Colour histograms and small raw pictures must say next to nothing about the class; the label map's histogram, put through the same
- * classifier, says nearly all: so the classifier works. */
+/* Colour histograms and small raw pictures must say next to nothing about the class; the label map's
+ * histogram, put through the same classifier, says nearly all: so the classifier works. */
 TEST(scenes, no_shortcut_for_linear_classifiers) {
     enum { D_HIST = 64 + 48, D_RAW = 16 * 16 * 3, D_MAP = 32 };
     int n = N_TRAIN + N_TEST;
-    float *hist = calloc((size_t)n * D_HIST, sizeof *hist), *raw = calloc((size_t)n * D_RAW, sizeof *raw), *map = calloc((size_t)n * D_MAP, sizeof *map);
+    float *hist = calloc((size_t)n * D_HIST, sizeof *hist), *raw = calloc((size_t)n * D_RAW, sizeof *raw),
+          *map = calloc((size_t)n * D_MAP, sizeof *map);
     uint8_t *y = calloc((size_t)n, 1);
-    REQUIRE(hist && raw && map && y && ehm_scenes_n_map_classes() <= D_MAP && ehm_scenes_n_classes() <= N_CLASS_MAX);
+    REQUIRE(hist && raw && map && y && ehm_scenes_n_map_classes() <= D_MAP &&
+            ehm_scenes_n_classes() <= N_CLASS_MAX);
     ehm_arena a = {0};
     ehm_err err = {0};
     for (int i = 0; i < n; i++) {
         ehm_sample s;
         bool train = i < N_TRAIN;
-        REQUIRE_OK(ehm_scene_draw(&s, train ? 1 : 2, train ? i : i - N_TRAIN, 64, 64, EHM_WANT_LABEL_MAPS, &a, &err), &err);
+        REQUIRE_OK(
+            ehm_scene_draw(&s, train ? 1 : 2, train ? i : i - N_TRAIN, 64, 64, EHM_WANT_LABEL_MAPS, &a, &err),
+            &err);
         const uint8_t *p = s.image.px, *m = s.label_map.px;
         y[i] = (uint8_t)s.label;
         float *h = hist + (int64_t)i * D_HIST;
@@ -304,7 +337,9 @@ TEST(scenes, no_shortcut_for_linear_classifiers) {
     te[0] = linear(hist, y, D_HIST, 20, 1.f, &tr[0]);
     te[1] = linear(raw, y, D_RAW, 10, 1.f, &tr[1]);
     te[2] = linear(map, y, D_MAP, 10, 1.f, &tr[2]);
-    printf("  linear, train and best test: histogram %.3f %.3f, 16x16 pixels %.3f %.3f, label map %.3f %.3f; chance %.3f\n", tr[0], te[0], tr[1], te[1], tr[2], te[2], chance);
+    printf("  linear, train and best test: histogram %.3f %.3f, 16x16 pixels %.3f %.3f, label map %.3f %.3f; "
+           "chance %.3f\n",
+           tr[0], te[0], tr[1], te[1], tr[2], te[2], chance);
     CHECK(te[0] <= chance + .05);
     CHECK(te[1] <= chance + .05);
     CHECK(te[2] >= .8);

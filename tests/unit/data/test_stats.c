@@ -13,7 +13,8 @@ static void write_ppm(const char *dir, const char *name, int w, int h, int a, in
     uint8_t px[16 * 16 * 3];
     char path[700];
     ehm_err err = {0};
-    for (int i = 0; i < w * h; i++) px[3 * i] = (uint8_t)(i & 1 ? a : b), px[3 * i + 1] = 51, px[3 * i + 2] = (uint8_t)a;
+    for (int i = 0; i < w * h; i++)
+        px[3 * i] = (uint8_t)(i & 1 ? a : b), px[3 * i + 1] = 51, px[3 * i + 2] = (uint8_t)a;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     REQUIRE_OK(ehm_ppm_write(path, &(ehm_image){px, w, h, 3, EHM_U8}, &err), &err);
 }

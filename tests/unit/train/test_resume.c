@@ -225,7 +225,12 @@ TEST(resume, extend) {
     fx_set(&f, "extend", "auto");
     CHECK_OK(fx_run(&f, 0, &res), &f.err);
     CHECK_INT(res.steps, 20);
-    CHECK_HAS((char *)fx_read(&f, "r", "config.json").data, "\"origin_step\": 10");
+    ehm_json *c;
+    ehm_bytes text = fx_read(&f, "r", "config.json");
+    REQUIRE_OK(ehm_json_parse(&c, (char *)text.data, text.len, "config.json", &f.a, &f.err), &f.err);
+    CHECK_INT(ehm_json_i64_or(ehm_json_get(c, "schedule")->first->next, "origin_step", 0), 10);
+    CHECK_STR(ehm_json_str_or(ehm_json_get(ehm_json_get(c, "settings"), "beta2"), "origin", ""), "default");
+    CHECK_STR(ehm_json_str_or(ehm_json_get(ehm_json_get(c, "settings"), "lr"), "origin", ""), "flag");
     fx_end(&f);
     fx_begin(&f, "nothing");
     fx_set(&f, "extend", "2");

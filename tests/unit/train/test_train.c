@@ -320,3 +320,34 @@ TEST(train, checkpoints_by_steps_and_keep) {
     CHECK(!fx_has(&f, "r", "checkpoints/00000006/DONE"));
     fx_end(&f);
 }
+
+/* 40 pictures as PPM, one that ends early, one that is none. */
+static void write_pictures(fixture *f, const char *dir) {
+    ehm_err err = {0};
+    static uint8_t px[13 + 32 * 32 * 3] = "P6\n32 32\n255\n";
+    REQUIRE_OK(ehm_dir_make(dir, &err), &err);
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < 32 * 32 * 3; k++) px[13 + k] = (uint8_t)(k * (i + 3) + i * 11);
+        REQUIRE_OK(ehm_file_write(ehm_arena_printf(&f->a, "%s/p%02d.ppm", dir, i), px, sizeof px - (i == 17 ? 1000 : 0), &err), &err);
+    }
+    REQUIRE_OK(ehm_file_write(ehm_arena_printf(&f->a, "%s/notes.txt", dir), "x", 1, &err), &err);
+}
+
+TEST(train, bad_files_are_listed_and_limited) {
+    fixture f;
+    char *dir;
+    fx_begin(&f, "r");
+    write_pictures(&f, dir = fx_dir(&f, "pictures"));
+    f.c.data = (ehm_strs){0};
+    fx_set(&f, "data", dir), fx_set(&f, "max_bad", "0.2"), fx_set(&f, "steps", "12");
+    REQUIRE_OK(fx_run(&f, 0, NULL), &f.err);
+    char *text = (char *)fx_read(&f, "r", "bad_files.tsv").data;
+    CHECK_HAS(text, "p17.ppm");
+    CHECK(!strstr(text, "notes.txt"));
+    int lines = 0;
+    for (char *p = text; (p = strchr(p, '\n')); p++) lines++;
+    CHECK_INT(lines, 2); /* heading and one */
+    fx_set(&f, "out", fx_dir(&f, "s")), fx_set(&f, "max_bad", "0.001");
+    CHECK_FAILS(fx_run(&f, 0, NULL), &f.err, EHM_E_FORMAT, "p17.ppm");
+    fx_end(&f);
+}
