@@ -37,6 +37,9 @@ enum {
     EHM_SETTINGS_N
 };
 
+#ifdef __cplusplus
+#define export export_ /* a word of the language there; the field has this name in C++ */
+#endif
 typedef struct {
 #define SET_I64(group, key, def, lo, hi, unit, help, source) int64_t key;
 #define SET_F64(group, key, def, lo, hi, unit, help, source) double key;
@@ -51,6 +54,9 @@ typedef struct {
 #undef SET_LIST
     uint8_t origin[EHM_SETTINGS_N]; /* ehm_origin of each */
 } ehm_config;
+#ifdef __cplusplus
+#undef export
+#endif
 
 typedef struct {
     const char *group, *key; /* key with underscores */

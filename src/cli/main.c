@@ -102,6 +102,7 @@ static int run(const ehm_call *call, ehm_arena *a, ehm_err *err) {
     ehm_console_close();
     if (rc) {
         if (!err->code) EHM_FAIL(err, rc, "ehm %s failed", call->cmd->name);
+        fflush(stdout); /* where both go to one place, the order is that of the events */
         ehm_console_error(err);
         if (out.json && !out.written) print_error_json(&out, err);
     } else if (out.json && !out.written) ehm_out_add(&out, "{\"dry_run\": true}\n");

@@ -181,7 +181,7 @@ static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_arena *a, ehm_er
     for (int32_t i = 0; i < n; i++) partner[i] = -1;
     for (int32_t i = 0; i < n_own; i++)
         for (int32_t k = n_own; k < n; k++)
-            if (strcmp(out->rows[k].model, out->rows[i].model) && !strcmp(out->rows[k].what, out->rows[i].what)) partner[i] = k;
+            if (!strcmp(out->rows[k].what, out->rows[i].what)) partner[i] = k;
     for (int32_t i = 0; i < n_own; i++) {
         if (partner[i] < 0) continue;
         float *diff = EHM_NEW_N(a, float, out->n_items);
@@ -224,6 +224,11 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
     if ((rc = ehm_eval_open_pair(&train, &test, c, ehm_model_shape(m)->channels, err))) goto done;
     j.n_classes = ehm_dataset_n_classes(train);
+    if (j.k_max > ehm_dataset_count(train)) { /* again below: not all of them may have a label and be readable */
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld pictures", j.k_max, ehm_dataset_spec(train),
+                      (long long)ehm_dataset_count(train));
+        goto done;
+    }
     if ((rc = knn_model(&j, m, c->model, train, test, &ftest, true, err))) goto done;
     n_own = out->n_rows;
     if (c->predictions && (rc = write_predictions(&j, c->predictions, train, test ? test : train, &ftest, err))) goto done;

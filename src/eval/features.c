@@ -95,6 +95,12 @@ void ehm_features_free(ehm_features *f) {
     memset(f, 0, sizeof *f);
 }
 
+static ehm_code needs_labels(const ehm_dataset *ds, ehm_err *err) {
+    if (ehm_dataset_n_classes(ds)) return EHM_OK;
+    EHM_HINT(err, "labels are class folders, WebDataset cls members, or IDX, CIFAR and .npy label files");
+    return EHM_FAIL(err, EHM_E_MISMATCH, "%s has no labels, and this evaluation needs them", ehm_dataset_spec(ds));
+}
+
 ehm_code ehm_eval_open_pair(ehm_dataset **train, ehm_dataset **test, const ehm_config *c, int32_t channels, ehm_err *err) {
     ehm_dataset_opt opt = {.channels = channels, .alpha = c->alpha, .max_pixels = c->max_pixels, .cache_dir = c->cache, .ignore_label = -1,
                            .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit};
@@ -103,13 +109,9 @@ ehm_code ehm_eval_open_pair(ehm_dataset **train, ehm_dataset **test, const ehm_c
         return EHM_HINT(err, "for example --train scenes:1:5000 --test scenes:2:1000"), EHM_E_CONFIG;
     }
     EHM_TRY(ehm_dataset_open(train, &c->train, &opt, err));
-    if (!ehm_dataset_n_classes(*train)) {
-        EHM_FAIL(err, EHM_E_MISMATCH, "%s has no labels, and this evaluation needs them", ehm_dataset_spec(*train));
-        EHM_HINT(err, "labels are class folders, WebDataset cls members, or IDX, CIFAR and .npy label files");
-        return EHM_E_MISMATCH;
-    }
+    EHM_TRY(needs_labels(*train, err));
     if (!c->test.n) return EHM_OK;
     EHM_TRY(ehm_dataset_open(test, &c->test, &opt, err));
-    if (!ehm_dataset_n_classes(*test)) return EHM_FAIL(err, EHM_E_MISMATCH, "%s has no labels, and this evaluation needs them", ehm_dataset_spec(*test));
+    EHM_TRY(needs_labels(*test, err));
     return ehm_dataset_adopt_classes(*test, *train, err);
 }

@@ -14,9 +14,11 @@ enum { PREFIX = 8, MAX_RANK = 8, PAD = 8 };
 #define HEADER_MAX ((uint64_t)100000000) /* the reference reader's limit */
 
 /* In the reference writer's order of alignment: a file is sorted by it, descending, then by name. */
-static const struct { const char *name; ehm_dtype type; } types[] = {
-    {"BOOL", EHM_BOOL}, {"U8", EHM_U8},   {"I8", EHM_I8},   {"I16", EHM_I16}, {"U16", EHM_U16}, {"F16", EHM_F16}, {"BF16", EHM_BF16},
-    {"I32", EHM_I32},   {"U32", EHM_U32}, {"F32", EHM_F32}, {"F64", EHM_F64}, {"I64", EHM_I64}, {"U64", EHM_U64},
+static const struct { const char *name; ehm_dtype type;
+} types[] = {
+    {"BOOL", EHM_BOOL}, {"U8", EHM_U8},     {"I8", EHM_I8},   {"I16", EHM_I16}, {"U16", EHM_U16},
+    {"F16", EHM_F16},   {"BF16", EHM_BF16}, {"I32", EHM_I32}, {"U32", EHM_U32}, {"F32", EHM_F32},
+    {"F64", EHM_F64},   {"I64", EHM_I64},   {"U64", EHM_U64},
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 
@@ -34,62 +36,88 @@ static ehm_code map_file(ehm_st *f, const char *path, ehm_err *err) {
     if (fd < 0) return EHM_FAIL(err, EHM_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     ehm_code rc = EHM_OK;
     if (fstat(fd, &st)) rc = EHM_FAIL(err, EHM_E_IO, "%s: %s", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode)) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: not a regular file, so not a safetensors file", path);
-    else if (st.st_size < PREFIX + 2) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (%lld bytes)", path, (long long)st.st_size);
+    else if (!S_ISREG(st.st_mode))
+        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: not a regular file, so not a safetensors file", path);
+    else if (st.st_size < PREFIX + 2)
+        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (%lld bytes)", path,
+                      (long long)st.st_size);
     if (!rc) {
         f->map_bytes = (size_t)st.st_size;
         f->map = mmap(NULL, f->map_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (f->map == MAP_FAILED) f->map = NULL, rc = EHM_FAIL(err, EHM_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
+        if (f->map == MAP_FAILED)
+            f->map = NULL, rc = EHM_FAIL(err, EHM_E_IO, "%s: cannot be mapped: %s", path, strerror(errno));
     }
     close(fd);
     return rc;
 }
 
 static ehm_code read_meta(ehm_st *f, const ehm_json *obj, const char *path, ehm_err *err) {
-    if (obj->kind != EHM_JSON_OBJ) return EHM_FAIL(err, EHM_E_FORMAT, "%s: __metadata__ is not an object", path);
+    if (obj->kind != EHM_JSON_OBJ)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: __metadata__ is not an object", path);
     f->meta = EHM_NEW_N(&f->arena, ehm_st_meta, obj->n ? obj->n : 1);
     if (!f->meta) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for the metadata", path);
     for (const ehm_json *j = obj->first; j; j = j->next) {
-        if (j->kind != EHM_JSON_STR) return EHM_FAIL(err, EHM_E_FORMAT, "%s: metadata \"%.80s\" is not a string", path, j->key);
+        if (j->kind != EHM_JSON_STR)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: metadata \"%.80s\" is not a string", path, j->key);
         f->meta[f->n_meta++] = (ehm_st_meta){j->key, j->str};
     }
     return EHM_OK;
 }
 
-static ehm_code read_dtype(ehm_dtype *out, const ehm_json *j, const char *path, const char *name, ehm_err *err) {
-    if (!j || j->kind != EHM_JSON_STR) return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no dtype", path, name);
+static ehm_code read_dtype(ehm_dtype *out, const ehm_json *j, const char *path, const char *name,
+                           ehm_err *err) {
+    if (!j || j->kind != EHM_JSON_STR)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no dtype", path, name);
     for (int32_t i = 0; i < N_TYPES; i++)
         if (!strcmp(types[i].name, j->str)) return *out = types[i].type, EHM_OK;
-    if (ehm_starts(j->str, "F8_") || ehm_starts(j->str, "F6_") || ehm_starts(j->str, "F4") || !strcmp(j->str, "C64"))
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: tensor \"%.80s\" has dtype %s, which is not read", path, name, j->str);
-    return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has the unknown dtype \"%.40s\"", path, name, j->str);
+    if (ehm_starts(j->str, "F8_") || ehm_starts(j->str, "F6_") || ehm_starts(j->str, "F4") ||
+        !strcmp(j->str, "C64"))
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: tensor \"%.80s\" has dtype %s, which is not read", path,
+                        name, j->str);
+    return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has the unknown dtype \"%.40s\"", path, name,
+                    j->str);
 }
 
 static bool is_size(const ehm_json *j) { return j && j->kind == EHM_JSON_NUM && j->is_int && j->i64 >= 0; }
 
-static ehm_code read_tensor(ehm_st_tensor *t, const ehm_json *j, const uint8_t *data, size_t n_data, size_t *begin_out, const char *path, ehm_err *err) {
+static ehm_code read_tensor(ehm_st_tensor *t, const ehm_json *j, const uint8_t *data, size_t n_data,
+                            size_t *begin_out, const char *path, ehm_err *err) {
     const ehm_json *shape = ehm_json_get(j, "shape"), *offsets = ehm_json_get(j, "data_offsets");
     t->name = j->key;
-    if (j->kind != EHM_JSON_OBJ) return EHM_FAIL(err, EHM_E_FORMAT, "%s: header entry \"%.80s\" is not an object", path, j->key);
+    if (j->kind != EHM_JSON_OBJ)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: header entry \"%.80s\" is not an object", path, j->key);
     EHM_TRY(read_dtype(&t->dtype, ehm_json_get(j, "dtype"), path, t->name, err));
-    if (!shape || shape->kind != EHM_JSON_ARR) return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no shape", path, t->name);
-    if (shape->n > MAX_RANK) return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: tensor \"%.80s\" has %d dims, more than %d", path, t->name, (int)shape->n, (int)MAX_RANK);
+    if (!shape || shape->kind != EHM_JSON_ARR)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no shape", path, t->name);
+    if (shape->n > MAX_RANK)
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: tensor \"%.80s\" has %d dims, more than %d", path,
+                        t->name, (int)shape->n, (int)MAX_RANK);
     size_t count = 1, bytes;
     t->rank = 0;
     for (const ehm_json *d = shape->first; d; d = d->next) {
-        if (!is_size(d)) return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": dim %d is not a size", path, t->name, (int)t->rank);
+        if (!is_size(d))
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": dim %d is not a size", path, t->name,
+                            (int)t->rank);
         t->dim[t->rank++] = d->i64;
-        if (!ehm_mul_size(&count, count, (size_t)d->i64)) return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": its shape overflows", path, t->name);
+        if (!ehm_mul_size(&count, count, (size_t)d->i64))
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": its shape overflows", path, t->name);
     }
     if (count > INT64_MAX || !ehm_mul_size(&bytes, count, ehm_dtype_size(t->dtype)))
         return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": its shape overflows", path, t->name);
-    if (!offsets || offsets->kind != EHM_JSON_ARR || offsets->n != 2 || !is_size(offsets->first) || !is_size(offsets->first->next))
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no data_offsets of two sizes", path, t->name);
+    if (!offsets || offsets->kind != EHM_JSON_ARR || offsets->n != 2 || !is_size(offsets->first) ||
+        !is_size(offsets->first->next))
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" has no data_offsets of two sizes", path,
+                        t->name);
     size_t begin = (size_t)offsets->first->i64, end = (size_t)offsets->first->next->i64;
     if (begin > end || end > n_data)
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": bytes %zu to %zu are not within the %zu of the file's data; is the file cut short?", path, t->name, begin, end, n_data);
+        return EHM_FAIL(
+            err, EHM_E_FORMAT,
+            "%s: tensor \"%.80s\": bytes %zu to %zu are not within the %zu of the file's data; is the file cut short?",
+            path, t->name, begin, end, n_data);
     if (end - begin != bytes)
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\": %zu bytes, but its dtype and shape need %zu", path, t->name, end - begin, bytes);
+        return EHM_FAIL(err, EHM_E_FORMAT,
+                        "%s: tensor \"%.80s\": %zu bytes, but its dtype and shape need %zu", path, t->name,
+                        end - begin, bytes);
     t->count = (int64_t)count, t->bytes = bytes, t->data = data + begin;
     *begin_out = begin;
     return EHM_OK;
@@ -108,17 +136,21 @@ static int by_name(const void *a, const void *b, void *ctx) {
 }
 
 /* The format wants every byte of data in one tensor: no gap, no overlap, nothing behind the last. */
-static ehm_code check_cover(const ehm_st *f, const uint8_t *data, size_t n_data, const char *path, ehm_err *err) {
+static ehm_code check_cover(const ehm_st *f, const uint8_t *data, size_t n_data, const char *path,
+                            ehm_err *err) {
     size_t at = 0;
     for (int32_t i = 0; i < f->n_tensors; i++) {
         const ehm_st_tensor *t = &f->tensor[i];
         size_t begin = (size_t)((const uint8_t *)t->data - data);
         if (begin != at)
-            return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" begins at byte %zu, %s (expected %zu)", path, t->name, begin,
-                            begin < at ? "inside the one before it" : "after a gap", at);
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: tensor \"%.80s\" begins at byte %zu, %s (expected %zu)",
+                            path, t->name, begin, begin < at ? "inside the one before it" : "after a gap",
+                            at);
         at += t->bytes;
     }
-    if (at != n_data) return EHM_FAIL(err, EHM_E_FORMAT, "%s: %zu bytes of data, but the tensors hold %zu", path, n_data, at);
+    if (at != n_data)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: %zu bytes of data, but the tensors hold %zu", path, n_data,
+                        at);
     return EHM_OK;
 }
 
@@ -126,18 +158,25 @@ static ehm_code read_header(ehm_st *f, const char *path, ehm_err *err) {
     uint64_t n = 0;
     ehm_json *root;
     for (int i = PREFIX - 1; i >= 0; i--) n = n << 8 | f->map[i];
-    if (n > HEADER_MAX) return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (header of %" PRIu64 " bytes)", path, n);
+    if (n > HEADER_MAX)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (header of %" PRIu64 " bytes)", path,
+                        n);
     if (n > f->map_bytes - PREFIX)
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: header of %" PRIu64 " bytes in a file of %zu; is the file cut short?", path, n, f->map_bytes);
+        return EHM_FAIL(err, EHM_E_FORMAT,
+                        "%s: header of %" PRIu64 " bytes in a file of %zu; is the file cut short?", path, n,
+                        f->map_bytes);
     const char *text = (const char *)f->map + PREFIX;
-    if (n < 2 || text[0] != '{') return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (the header is no JSON object)", path);
+    if (n < 2 || text[0] != '{')
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (the header is no JSON object)", path);
     EHM_TRY(ehm_json_parse(&root, text, (size_t)n, path, &f->arena, err));
-    if (root->kind != EHM_JSON_OBJ) return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (the header is no JSON object)", path);
+    if (root->kind != EHM_JSON_OBJ)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: not a safetensors file (the header is no JSON object)", path);
     const uint8_t *data = f->map + PREFIX + n;
     size_t n_data = f->map_bytes - PREFIX - (size_t)n, begin;
     f->tensor = EHM_NEW_N(&f->arena, ehm_st_tensor, root->n ? root->n : 1);
     f->by_name = EHM_NEW_N(&f->arena, int32_t, root->n ? root->n : 1);
-    if (!f->tensor || !f->by_name) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %d tensors", path, (int)root->n);
+    if (!f->tensor || !f->by_name)
+        return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %d tensors", path, (int)root->n);
     for (const ehm_json *j = root->first; j; j = j->next) {
         if (!strcmp(j->key, "__metadata__")) EHM_TRY(read_meta(f, j, path, err));
         else EHM_TRY(read_tensor(&f->tensor[f->n_tensors++], j, data, n_data, &begin, path, err));
@@ -168,7 +207,9 @@ void ehm_st_close(ehm_st *f) {
 }
 
 int32_t ehm_st_count(const ehm_st *f) { return f->n_tensors; }
-const ehm_st_tensor *ehm_st_at(const ehm_st *f, int32_t i) { return i >= 0 && i < f->n_tensors ? &f->tensor[i] : NULL; }
+const ehm_st_tensor *ehm_st_at(const ehm_st *f, int32_t i) {
+    return i >= 0 && i < f->n_tensors ? &f->tensor[i] : NULL;
+}
 
 const ehm_st_tensor *ehm_st_find(const ehm_st *f, const char *name) {
     int32_t lo = 0, hi = f->n_tensors;
@@ -182,7 +223,9 @@ const ehm_st_tensor *ehm_st_find(const ehm_st *f, const char *name) {
 }
 
 int32_t ehm_st_n_meta(const ehm_st *f) { return f->n_meta; }
-const ehm_st_meta *ehm_st_meta_at(const ehm_st *f, int32_t i) { return i >= 0 && i < f->n_meta ? &f->meta[i] : NULL; }
+const ehm_st_meta *ehm_st_meta_at(const ehm_st *f, int32_t i) {
+    return i >= 0 && i < f->n_meta ? &f->meta[i] : NULL;
+}
 
 const char *ehm_st_meta_get(const ehm_st *f, const char *key) {
     for (int32_t i = 0; i < f->n_meta; i++)
@@ -222,13 +265,19 @@ static void convert(const ehm_st_tensor *t, int64_t first, float *out, int64_t n
 
 ehm_code ehm_st_to_f32_part(const ehm_st_tensor *t, int64_t first, int64_t n, float *out, ehm_err *err) {
     if (t->dtype != EHM_F32 && t->dtype != EHM_F16 && t->dtype != EHM_BF16 && t->dtype != EHM_F64)
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "tensor \"%.80s\" is of type %s, expected f32, f16, bf16 or f64", t->name, ehm_dtype_name(t->dtype));
-    if (first < 0 || n < 0 || first > t->count - n) return EHM_FAIL(err, EHM_E_ARG, "tensor \"%.80s\" has no values %lld to %lld", t->name, (long long)first, (long long)(first + n));
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED,
+                        "tensor \"%.80s\" is of type %s, expected f32, f16, bf16 or f64", t->name,
+                        ehm_dtype_name(t->dtype));
+    if (first < 0 || n < 0 || first > t->count - n)
+        return EHM_FAIL(err, EHM_E_ARG, "tensor \"%.80s\" has no values %lld to %lld", t->name,
+                        (long long)first, (long long)(first + n));
     if (n) convert(t, first, out, n);
     return EHM_OK;
 }
 
-ehm_code ehm_st_to_f32(const ehm_st_tensor *t, float *out, ehm_err *err) { return ehm_st_to_f32_part(t, 0, t->count, out, err); }
+ehm_code ehm_st_to_f32(const ehm_st_tensor *t, float *out, ehm_err *err) {
+    return ehm_st_to_f32_part(t, 0, t->count, out, err);
+}
 
 /* ---- writing ---- */
 
@@ -247,12 +296,16 @@ static int by_alignment(const void *a, const void *b, void *ctx) {
 static ehm_code check_tensor(const char *path, const ehm_st_tensor *t, ehm_err *err) {
     size_t count = 1, bytes;
     bool ok = type_rank(t->dtype) >= 0 && t->rank >= 0 && t->rank <= MAX_RANK;
-    for (int32_t i = 0; ok && i < t->rank; i++) ok = t->dim[i] >= 0 && ehm_mul_size(&count, count, (size_t)t->dim[i]);
+    for (int32_t i = 0; ok && i < t->rank; i++)
+        ok = t->dim[i] >= 0 && ehm_mul_size(&count, count, (size_t)t->dim[i]);
     ok = ok && ehm_mul_size(&bytes, count, ehm_dtype_size(t->dtype)) && bytes == t->bytes;
-    return ok ? EHM_OK : EHM_FAIL(err, EHM_E_ARG, "%s: tensor \"%.80s\": type, shape and %zu bytes do not agree", path, t->name, t->bytes);
+    return ok ? EHM_OK
+              : EHM_FAIL(err, EHM_E_ARG, "%s: tensor \"%.80s\": type, shape and %zu bytes do not agree", path,
+                         t->name, t->bytes);
 }
 
-static void write_header(ehm_str *s, const ehm_st_tensor *t, const int32_t *order, int32_t n, const ehm_st_meta *meta, int32_t n_meta) {
+static void write_header(ehm_str *s, const ehm_st_tensor *t, const int32_t *order, int32_t n,
+                         const ehm_st_meta *meta, int32_t n_meta) {
     ehm_json_w w = {.out = s};
     size_t at = 0;
     ehm_json_obj(&w);
@@ -281,7 +334,8 @@ static void write_header(ehm_str *s, const ehm_st_tensor *t, const int32_t *orde
 
 static bool put(FILE *f, const void *p, size_t n) { return !n || fwrite(p, 1, n, f) == n; }
 
-ehm_code ehm_st_write(const char *path, const ehm_st_tensor *t, int32_t n, const ehm_st_meta *meta, int32_t n_meta, ehm_err *err) {
+ehm_code ehm_st_write(const char *path, const ehm_st_tensor *t, int32_t n, const ehm_st_meta *meta,
+                      int32_t n_meta, ehm_err *err) {
     ehm_arena a = {0};
     ehm_str header = {0};
     ehm_file_out out = {0};
@@ -299,7 +353,9 @@ ehm_code ehm_st_write(const char *path, const ehm_st_tensor *t, int32_t n, const
         }
     write_header(&header, t, order, n, meta, n_meta);
     if (header.failed) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for its header", path);
-    else if (header.len > HEADER_MAX) rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: a header of %zu bytes, which readers refuse", path, header.len);
+    else if (header.len > HEADER_MAX)
+        rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: a header of %zu bytes, which readers refuse", path,
+                      header.len);
     if (!rc) rc = ehm_file_out_open(&out, path, err);
     if (rc) goto done;
     for (int i = 0; i < PREFIX; i++) prefix[i] = (uint8_t)((uint64_t)header.len >> (8 * i));

@@ -12,7 +12,9 @@
 
 enum { CHUNK = 8192, CHANNELS_MAX = 256 };
 
-static bool is_decoder(const char *name) { return !strcmp(name, "mask_token") || ehm_starts(name, "decoder_"); }
+static bool is_decoder(const char *name) {
+    return !strcmp(name, "mask_token") || ehm_starts(name, "decoder_");
+}
 
 /* ---- metadata ---- */
 
@@ -87,7 +89,8 @@ static int32_t make_meta(ehm_st_meta *meta, const ehm_weights_info *info, bool e
 /* ---- save ---- */
 
 /* Whole groups come down at once; tensors then point into them. */
-static ehm_code download(float **out, const ehm_weights *w, int32_t group, ehm_dev *d, const char *path, ehm_err *err) {
+static ehm_code download(float **out, const ehm_weights *w, int32_t group, ehm_dev *d, const char *path,
+                         ehm_err *err) {
     ehm_view v = w->flat[group];
     size_t n = (size_t)ehm_view_count(v), size = ehm_dtype_size(v.dtype);
     *out = NULL;
@@ -107,7 +110,8 @@ static ehm_code download(float **out, const ehm_weights *w, int32_t group, ehm_d
     return EHM_OK;
 }
 
-ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, const ehm_weights_info *info, bool encoder_only, ehm_err *err) {
+ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, const ehm_weights_info *info,
+                          bool encoder_only, ehm_err *err) {
     const ehm_params *ps = w->params;
     float *host[EHM_PARAM_GROUPS] = {0};
     ehm_st_meta meta[META_MAX];
@@ -123,7 +127,12 @@ ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, co
     for (int32_t i = 0; i < ps->n; i++) {
         const ehm_param *p = &ps->item[i];
         if (encoder_only && is_decoder(p->name)) continue;
-        t[n] = (ehm_st_tensor){.name = p->name, .dtype = EHM_F32, .rank = p->rank, .count = p->count, .data = host[p->group] + p->offset, .bytes = (size_t)p->count * sizeof(float)};
+        t[n] = (ehm_st_tensor){.name = p->name,
+                               .dtype = EHM_F32,
+                               .rank = p->rank,
+                               .count = p->count,
+                               .data = host[p->group] + p->offset,
+                               .bytes = (size_t)p->count * sizeof(float)};
         memcpy(t[n++].dim, p->dim, sizeof p->dim);
     }
     rc = ehm_st_write(path, t, n, meta, n_meta, err);
@@ -135,15 +144,24 @@ done:
 
 /* ---- describe ---- */
 
-static ehm_code want(const ehm_st_tensor **out, const ehm_st *f, const char *name, int32_t rank, ehm_err *err) {
+static ehm_code want(const ehm_st_tensor **out, const ehm_st *f, const char *name, int32_t rank,
+                     ehm_err *err) {
     const ehm_st_tensor *t = *out = ehm_st_find(f, name);
     if (!t) {
-        EHM_HINT(err, "files with the names of masked autoencoders or timm are read; ehm info shows what a file holds");
-        return EHM_FAIL(err, EHM_E_MISMATCH, "the file has no tensor \"%s\", so it is no vision transformer under the expected names", name);
+        EHM_HINT(
+            err,
+            "files with the names of masked autoencoders or timm are read; ehm info shows what a file holds");
+        return EHM_FAIL(
+            err, EHM_E_MISMATCH,
+            "the file has no tensor \"%s\", so it is no vision transformer under the expected names", name);
     }
-    if (t->rank != rank) return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" has %d dims, expected %d", name, (int)t->rank, (int)rank);
+    if (t->rank != rank)
+        return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" has %d dims, expected %d", name, (int)t->rank,
+                        (int)rank);
     for (int32_t i = 0; i < rank; i++)
-        if (t->dim[i] < 1 || t->dim[i] > INT32_MAX) return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" has a dim of %lld", name, (long long)t->dim[i]);
+        if (t->dim[i] < 1 || t->dim[i] > INT32_MAX)
+            return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" has a dim of %lld", name,
+                            (long long)t->dim[i]);
     return EHM_OK;
 }
 
@@ -155,7 +173,8 @@ static int32_t count_blocks(const ehm_st *f, const char *prefix) {
     }
 }
 
-/* Heads leave no trace in shapes: those of the published model of this size, else 64 (decoder: 32) features a head. */
+/* Heads leave no trace in shapes: those of the published model of this size, else 64 (decoder: 32) features a
+ * head. */
 static int32_t guess_heads(int32_t dim, int32_t depth, bool decoder) {
     for (const ehm_vit_preset *p = ehm_vit_presets; p->name; p++) {
         if (!decoder && p->embed_dim == dim && p->depth == depth) return p->num_heads;
@@ -171,14 +190,19 @@ static ehm_code deduce_encoder(ehm_vit_shape *s, const ehm_st *f, ehm_err *err) 
     EHM_TRY(want(&pos, f, "pos_embed", 3, err));
     EHM_TRY(want(&fc1, f, "blocks.0.mlp.fc1.weight", 2, err));
     if (patch->dim[2] != patch->dim[3])
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "patches of %lldx%lld px; only square ones are known", (long long)patch->dim[2], (long long)patch->dim[3]);
-    s->embed_dim = (int32_t)patch->dim[0], s->channels = (int32_t)patch->dim[1], s->patch_size = (int32_t)patch->dim[2];
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "patches of %lldx%lld px; only square ones are known",
+                        (long long)patch->dim[2], (long long)patch->dim[3]);
+    s->embed_dim = (int32_t)patch->dim[0], s->channels = (int32_t)patch->dim[1],
+    s->patch_size = (int32_t)patch->dim[2];
     s->mlp_dim = (int32_t)fc1->dim[0];
     s->depth = count_blocks(f, "blocks");
     s->num_heads = guess_heads(s->embed_dim, s->depth, false);
     int32_t side = (int32_t)lround(sqrt((double)(pos->dim[1] - 1)));
     if (side < 1 || (int64_t)side * side != pos->dim[1] - 1 || side > 16384 / s->patch_size)
-        return EHM_FAIL(err, EHM_E_MISMATCH, "pos_embed has %lld rows: one and a square grid of patches were expected, and the metadata names no size", (long long)pos->dim[1]);
+        return EHM_FAIL(
+            err, EHM_E_MISMATCH,
+            "pos_embed has %lld rows: one and a square grid of patches were expected, and the metadata names no size",
+            (long long)pos->dim[1]);
     s->img_h = s->img_w = side * s->patch_size;
     return EHM_OK;
 }
@@ -194,7 +218,8 @@ static ehm_code deduce_decoder(ehm_vit_shape *s, const ehm_st *f, ehm_err *err) 
 }
 
 /* All sizes from first to n, or none of them (false). */
-static ehm_code sizes_from_meta(bool *there, ehm_vit_shape *s, const ehm_st *f, int32_t first, int32_t n, ehm_err *err) {
+static ehm_code sizes_from_meta(bool *there, ehm_vit_shape *s, const ehm_st *f, int32_t first, int32_t n,
+                                ehm_err *err) {
     int32_t found = 0;
     const char *name, *missing = NULL;
     for (int32_t i = first; i < n; i++) {
@@ -205,10 +230,12 @@ static ehm_code sizes_from_meta(bool *there, ehm_vit_shape *s, const ehm_st *f, 
             missing = name;
             continue;
         }
-        if (!ehm_parse_i64(text, &v) || v < 0 || v > INT32_MAX) return EHM_FAIL(err, EHM_E_FORMAT, "metadata %s is \"%.40s\", expected a size", name, text);
+        if (!ehm_parse_i64(text, &v) || v < 0 || v > INT32_MAX)
+            return EHM_FAIL(err, EHM_E_FORMAT, "metadata %s is \"%.40s\", expected a size", name, text);
         *field = (int32_t)v, found++;
     }
-    if (found && missing) return EHM_FAIL(err, EHM_E_FORMAT, "metadata names some sizes of the model, but not %s", missing);
+    if (found && missing)
+        return EHM_FAIL(err, EHM_E_FORMAT, "metadata names some sizes of the model, but not %s", missing);
     *there = found > 0;
     return EHM_OK;
 }
@@ -241,7 +268,10 @@ ehm_code ehm_weights_describe(ehm_weights_info *out, const ehm_st *f, bool *gues
         int32_t C = out->shape.channels;
         out->has_stats = numbers_read(mean, out->mean, C) && numbers_read(std, out->std, C);
         for (int32_t c = 0; out->has_stats && c < C; c++) out->has_stats = out->std[c] > 0;
-        if (!out->has_stats) return EHM_FAIL(err, EHM_E_FORMAT, "metadata mean \"%.60s\" and std \"%.60s\" are not %d numbers each, std over 0", mean, std, (int)C);
+        if (!out->has_stats)
+            return EHM_FAIL(err, EHM_E_FORMAT,
+                            "metadata mean \"%.60s\" and std \"%.60s\" are not %d numbers each, std over 0",
+                            mean, std, (int)C);
     }
     copy_word(out->fit, sizeof out->fit, ehm_st_meta_get(f, "fit"));
     copy_word(out->recipe, sizeof out->recipe, ehm_st_meta_get(f, "recipe"));
@@ -254,18 +284,22 @@ ehm_code ehm_weights_describe(ehm_weights_info *out, const ehm_st *f, bool *gues
 static const char *shape_text(char text[96], const int64_t *dim, int32_t rank) {
     size_t at = 0;
     text[0] = 0;
-    for (int32_t i = 0; i < rank && at < 80; i++) at += (size_t)snprintf(text + at, 96 - at, "%s%lld", i ? "x" : "", (long long)dim[i]);
+    for (int32_t i = 0; i < rank && at < 80; i++)
+        at += (size_t)snprintf(text + at, 96 - at, "%s%lld", i ? "x" : "", (long long)dim[i]);
     return text;
 }
 
 static ehm_code check_shape(const ehm_param *p, const ehm_st_tensor *t, ehm_err *err) {
     char a[96], b[96];
     if (t->rank == p->rank && !memcmp(t->dim, p->dim, (size_t)p->rank * sizeof *p->dim)) return EHM_OK;
-    if (ehm_ends(p->name, "pos_embed")) EHM_HINT(err, "the position table goes with --img-size and --patch-size");
-    return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" is %s in the file, but %s in the model", p->name, shape_text(a, t->dim, t->rank), shape_text(b, p->dim, p->rank));
+    if (ehm_ends(p->name, "pos_embed"))
+        EHM_HINT(err, "the position table goes with --img-size and --patch-size");
+    return EHM_FAIL(err, EHM_E_MISMATCH, "tensor \"%s\" is %s in the file, but %s in the model", p->name,
+                    shape_text(a, t->dim, t->rank), shape_text(b, p->dim, p->rank));
 }
 
-static ehm_code upload(const ehm_weights *w, const ehm_param *p, ehm_dev *d, const ehm_st_tensor *t, ehm_err *err) {
+static ehm_code upload(const ehm_weights *w, const ehm_param *p, ehm_dev *d, const ehm_st_tensor *t,
+                       ehm_err *err) {
     ehm_view flat = w->flat[p->group];
     float v[CHUNK];
     double wide[CHUNK];
@@ -274,7 +308,8 @@ static ehm_code upload(const ehm_weights *w, const ehm_param *p, ehm_dev *d, con
         ehm_view dst = ehm_view_of(flat.buf, flat.offset + p->offset + at, flat.dtype, 1, &n);
         EHM_TRY(ehm_st_to_f32_part(t, at, n, v, err));
         for (int64_t i = 0; i < n; i++) wide[i] = v[i];
-        ehm_upload(d, dst, flat.dtype == EHM_F64 ? (const void *)wide : v, (size_t)n * ehm_dtype_size(flat.dtype));
+        ehm_upload(d, dst, flat.dtype == EHM_F64 ? (const void *)wide : v,
+                   (size_t)n * ehm_dtype_size(flat.dtype));
     }
     return EHM_OK;
 }
@@ -283,7 +318,8 @@ static void note(char out[128], const char *name, int32_t n) {
     if (n == 1) snprintf(out, 128, "%s", name);
 }
 
-ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional, ehm_weights_report *rep, ehm_err *err) {
+ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional,
+                          ehm_weights_report *rep, ehm_err *err) {
     const ehm_params *ps = w->params;
     int32_t decoder_missing = 0, decoder_found = 0;
     memset(rep, 0, sizeof *rep);
@@ -301,10 +337,13 @@ ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, boo
         if (is_decoder(p->name)) *(t ? &decoder_found : &decoder_missing) += 1;
     }
     for (int32_t i = 0; i < ehm_st_count(f); i++)
-        if (ehm_params_find(ps, ehm_st_at(f, i)->name) < 0) note(rep->first_unexpected, ehm_st_at(f, i)->name, ++rep->n_unexpected);
+        if (ehm_params_find(ps, ehm_st_at(f, i)->name) < 0)
+            note(rep->first_unexpected, ehm_st_at(f, i)->name, ++rep->n_unexpected);
     bool excused = decoder_optional && !decoder_found && rep->n_missing == decoder_missing;
     if (rep->n_missing && !excused)
-        return EHM_FAIL(err, EHM_E_MISMATCH, "%d of the model's %d tensors are missing from the file, first \"%s\"", (int)rep->n_missing, (int)ps->n, rep->first_missing);
+        return EHM_FAIL(err, EHM_E_MISMATCH,
+                        "%d of the model's %d tensors are missing from the file, first \"%s\"",
+                        (int)rep->n_missing, (int)ps->n, rep->first_missing);
     for (int32_t i = 0; i < ps->n; i++) {
         const ehm_st_tensor *t = ehm_st_find(f, ps->item[i].name);
         if (t) EHM_TRY(upload(w, &ps->item[i], d, t, err));

@@ -1,6 +1,7 @@
-/* Weights in and out of safetensors under MAE's names, with what a reader must know in the metadata (strings): format, ehm_version, preset sizes
- * (img_h, img_w, channels, patch_size, embed_dim, depth, num_heads, mlp_dim, decoder_*), norm_pix_loss, mean, std, fit, layer_norm_eps, recipe, mask.
- * No times, paths or host: equal weights give equal bytes.
+/* Weights in and out of safetensors under MAE's names, with what a reader must know in the metadata
+ * (strings): format, ehm_version, preset sizes (img_h, img_w, channels, patch_size, embed_dim, depth,
+ * num_heads, mlp_dim, decoder_*), norm_pix_loss, mean, std, fit, layer_norm_eps, recipe, mask. No times,
+ * paths or host: equal weights give equal bytes.
  */
 #ifndef EHM_EXCHANGE_WEIGHTS_FILE_H
 #define EHM_EXCHANGE_WEIGHTS_FILE_H
@@ -15,10 +16,17 @@ typedef struct {
     char fit[16], recipe[32], mask[32];
 } ehm_weights_info;
 /* encoder_only leaves out mask_token and decoder_*. w's numbers are downloaded. */
-ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, const ehm_weights_info *info, bool encoder_only, ehm_err *err);
-/* What a file holds: from metadata, else deduced from the tensors' shapes (num_heads = embed_dim / 64 unless known, said by *guessed). */
+ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, const ehm_weights_info *info,
+                          bool encoder_only, ehm_err *err);
+/* What a file holds: from metadata, else deduced from the tensors' shapes (num_heads = embed_dim / 64 unless
+ * known, said by *guessed). */
 ehm_code ehm_weights_describe(ehm_weights_info *out, const ehm_st *f, bool *guessed, ehm_err *err);
-typedef struct { int32_t n_matched, n_missing, n_unexpected; char first_missing[128], first_unexpected[128]; } ehm_weights_report;
-/* Upload into w. Missing encoder tensors or other shapes: EHM_E_MISMATCH naming the first; a missing decoder is allowed when decoder_optional. */
-ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional, ehm_weights_report *rep, ehm_err *err);
+typedef struct {
+    int32_t n_matched, n_missing, n_unexpected;
+    char first_missing[128], first_unexpected[128];
+} ehm_weights_report;
+/* Upload into w. Missing encoder tensors or other shapes: EHM_E_MISMATCH naming the first; a missing decoder
+ * is allowed when decoder_optional. */
+ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional,
+                          ehm_weights_report *rep, ehm_err *err);
 #endif

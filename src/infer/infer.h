@@ -1,4 +1,5 @@
-/* Infer: open a trained (or untrained) model and run it forward: features, attention, hidden states, reconstructions. Never masks unless asked.
+/* Infer: open a trained (or untrained) model and run it forward: features, attention, hidden states,
+ * reconstructions. Never masks unless asked.
  *
  *     ehm_model *m; ehm_model_open(&m, "runs/r", &opt, &err);
  *     ehm_model_features(m, pixels, EHM_U8, n, EHM_POOL_MEAN, out, &err);     // out [n, embed_dim]
@@ -12,38 +13,63 @@
 #include "net/shape.h"
 
 typedef struct ehm_model ehm_model;
-typedef struct { const char *device; int32_t threads; const char *dtype; int32_t batch; /* 0: 64 */ } ehm_model_opt;
-/* spec: a run folder, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed 0; size and channels of the preset, 3). Errors name what is missing. */
+typedef struct {
+    const char *device;
+    int32_t threads;
+    const char *dtype;
+    int32_t batch; /* 0: 64 */
+} ehm_model_opt;
+/* spec: a run folder, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
+ * 0; size and channels of the preset, 3). Errors name what is missing. */
 ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err);
 void ehm_model_close(ehm_model *m);
 const ehm_vit_shape *ehm_model_shape(const ehm_model *m);
-/* What --channels asks for must be what the model takes; EHM_AUTO_I64 always is. Errors: EHM_E_MISMATCH with both numbers. */
+/* What --channels asks for must be what the model takes; EHM_AUTO_I64 always is. Errors: EHM_E_MISMATCH with
+ * both numbers. */
 ehm_code ehm_model_takes_channels(const ehm_model *m, int64_t channels, ehm_err *err);
 const char *ehm_model_spec(const ehm_model *m);
 bool ehm_model_has_decoder(const ehm_model *m);
 bool ehm_model_norm_pix(const ehm_model *m);
-int32_t ehm_model_stats(const ehm_model *m, double *mean, double *std); /* per channel; returns the channel count */
+/* Per channel; returns the channel count. */
+int32_t ehm_model_stats(const ehm_model *m, double *mean, double *std);
 const char *ehm_model_fit(const ehm_model *m);    /* evaluation transform of its run: "crop", ... */
 ehm_dev *ehm_model_device(const ehm_model *m);
 const char *ehm_model_dtype(const ehm_model *m);  /* "f32" or "bf16" */
 int32_t ehm_model_batch(const ehm_model *m);
 
-typedef enum { EHM_POOL_CLS, EHM_POOL_MEAN, EHM_POOL_PATCHES } ehm_pooling; /* after the final norm: class token; mean of patch tokens; all patch tokens */
+typedef enum {
+    EHM_POOL_CLS,
+    EHM_POOL_MEAN,
+    EHM_POOL_PATCHES
+} ehm_pooling; /* after the final norm: class token; mean of patch tokens; all patch tokens */
 /* pixels [n,img_h,img_w,channels] u8 or f32 (0..1), n <= batch. out: [n,D] or [n,L,D]. */
-ehm_code ehm_model_features(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, ehm_pooling pool, float *out, ehm_err *err);
+ehm_code ehm_model_features(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, ehm_pooling pool,
+                            float *out, ehm_err *err);
 /* Both poolings in one pass: cls [n,D], mean [n,D]; either may be NULL. */
-ehm_code ehm_model_cls_mean(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, float *cls, float *mean, ehm_err *err);
+ehm_code ehm_model_cls_mean(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, float *cls,
+                            float *mean, ehm_err *err);
 /* The same with all patch tokens [n,L,D]; each may be NULL. */
-ehm_code ehm_model_tokens(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, float *cls, float *mean, float *patches, ehm_err *err);
-/* Post-softmax attention of block i_block (0 to depth - 1; -1: the last), f32 [n,H,1+L,1+L] (per_head) or [n,1+L,1+L]. */
-ehm_code ehm_model_attention(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block, bool per_head, float *out, ehm_err *err);
-/* Tokens after i_block blocks (0 = embeddings, depth or -1 = the last, before the final norm), f32 [n,1+L,D]. */
-ehm_code ehm_model_hidden(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block, float *out, ehm_err *err);
-/* Decoder output for given masks: visible [n,n_visible]; pred [n,L,P] in the target's space (norm-pix or normalised pixels); loss [1],
- * the mean over the masked patches of all n pictures. Either may be NULL. EHM_E_MISMATCH when there is no decoder. */
-ehm_code ehm_model_reconstruct(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, const int32_t *visible, const int32_t *masked, int32_t n_visible, float *pred, float *loss, ehm_err *err);
+ehm_code ehm_model_tokens(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, float *cls,
+                          float *mean, float *patches, ehm_err *err);
+/* Post-softmax attention of block i_block (0 to depth - 1; -1: the last), f32 [n,H,1+L,1+L] (per_head) or
+ * [n,1+L,1+L]. */
+ehm_code ehm_model_attention(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block,
+                             bool per_head, float *out, ehm_err *err);
+/* Tokens after i_block blocks (0 = embeddings, depth or -1 = the last, before the final norm), f32 [n,1+L,D].
+ */
+ehm_code ehm_model_hidden(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block,
+                          float *out, ehm_err *err);
+/* Decoder output for given masks: visible [n,n_visible]; pred [n,L,P] in the target's space (norm-pix or
+ * normalised pixels); loss [1], the mean over the masked patches of all n pictures. Either may be NULL.
+ * EHM_E_MISMATCH when there is no decoder. */
+ehm_code ehm_model_reconstruct(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n,
+                               const int32_t *visible, const int32_t *masked, int32_t n_visible, float *pred,
+                               float *loss, ehm_err *err);
 
 /* Features of a whole set, with progress: fn is called in order with up to batch rows. */
-typedef ehm_code (*ehm_feature_fn)(void *ctx, const ehm_batch *b, const float *cls, const float *mean, const float *patches, ehm_err *err); /* patches NULL unless asked for */
-ehm_code ehm_model_run_dataset(ehm_model *m, ehm_dataset *ds, int32_t n_workers, bool want_patches, ehm_feature_fn fn, void *ctx, ehm_err *err);
+/* Patches NULL unless asked for. */
+typedef ehm_code (*ehm_feature_fn)(void *ctx, const ehm_batch *b, const float *cls, const float *mean,
+                                   const float *patches, ehm_err *err);
+ehm_code ehm_model_run_dataset(ehm_model *m, ehm_dataset *ds, int32_t n_workers, bool want_patches,
+                               ehm_feature_fn fn, void *ctx, ehm_err *err);
 #endif

@@ -45,7 +45,8 @@ static ehm_code make_tables(ehm_model *m, ehm_err *err) {
         m->enc = &m->own_enc, m->weights = &m->own_weights;
         if (m->params.failed) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the model's tables");
     }
-    if (!ehm_vit_encoder_pass_open(&m->pass, m->enc, m->batch, s->n_patches, 1 + s->n_patches, false, m->act, &m->arena))
+    if (!ehm_vit_encoder_pass_open(&m->pass, m->enc, m->batch, s->n_patches, 1 + s->n_patches, false, m->act,
+                                   &m->arena))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the model's tables");
     return EHM_OK;
 }
@@ -109,7 +110,8 @@ static ehm_code put_weights(ehm_model *m, const ehm_model_source *src, ehm_err *
     if (m->method) ehm_method_init(m->method, m->d, src->seed);
     else ehm_weights_init(m->weights, m->d, src->seed);
     if (src->file) EHM_TRY(ehm_weights_load(m->weights, m->d, src->file, src->untrained, &rep, err));
-    if (m->method) EHM_TRY(ehm_method_set_stats(m->method, m->d, m->info.mean, m->info.std, s->channels, err));
+    if (m->method)
+        EHM_TRY(ehm_method_set_stats(m->method, m->d, m->info.mean, m->info.std, s->channels, err));
     EHM_TRY(ehm_pixels_stats(&m->pixels, m->d, m->info.mean, m->info.std, s->channels, err));
     EHM_TRY(put_route(m, err));
     return ehm_dev_check(m->d, err);
@@ -118,10 +120,12 @@ static ehm_code put_weights(ehm_model *m, const ehm_model_source *src, ehm_err *
 static ehm_code host_buffers(ehm_model *m, ehm_err *err) {
     const ehm_vit_shape *s = &m->info.shape;
     size_t n;
-    if (!ehm_mul_size(&n, (size_t)m->batch * (size_t)(1 + s->n_patches), (size_t)s->embed_dim)) return EHM_FAIL(err, EHM_E_MEMORY, "features of a batch of %d do not fit", (int)m->batch);
+    if (!ehm_mul_size(&n, (size_t)m->batch * (size_t)(1 + s->n_patches), (size_t)s->embed_dim))
+        return EHM_FAIL(err, EHM_E_MEMORY, "features of a batch of %d do not fit", (int)m->batch);
     m->host_tokens = EHM_NEW_N(&m->arena, float, n);
     m->host_wide = ehm_dev_real(m->d) == EHM_F64 ? EHM_NEW_N(&m->arena, double, n) : NULL;
-    if (!m->host_tokens || (ehm_dev_real(m->d) == EHM_F64 && !m->host_wide)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the features of a batch of %d", (int)m->batch);
+    if (!m->host_tokens || (ehm_dev_real(m->d) == EHM_F64 && !m->host_wide))
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the features of a batch of %d", (int)m->batch);
     return EHM_OK;
 }
 
@@ -166,7 +170,8 @@ ehm_code ehm_model_takes_channels(const ehm_model *m, int64_t channels, ehm_err 
     int32_t own = m->info.shape.channels;
     if (EHM_IS_AUTO(channels) || channels == own) return EHM_OK;
     EHM_HINT(err, "leave out --channels: pictures are brought to what the model takes");
-    return EHM_FAIL(err, EHM_E_MISMATCH, "--channels %lld, but the model %s takes %d", (long long)channels, m->spec, (int)own);
+    return EHM_FAIL(err, EHM_E_MISMATCH, "--channels %lld, but the model %s takes %d", (long long)channels,
+                    m->spec, (int)own);
 }
 const char *ehm_model_spec(const ehm_model *m) { return m->spec; }
 bool ehm_model_has_decoder(const ehm_model *m) { return m->info.has_decoder; }

@@ -17,8 +17,9 @@ typedef struct {
 ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);
 void ehm_model_source_close(ehm_model_source *s);
 
-/* With a decoder the weights live in a method (opened forward only), which also reconstructs; without one they are planned here. Features run the
- * encoder over all patches in a pass of their own; its scratch and the method's are the same memory, used one after the other. */
+/* With a decoder the weights live in a method (opened forward only), which also reconstructs; without one
+ * they are planned here. Features run the encoder over all patches in a pass of their own; its scratch and
+ * the method's are the same memory, used one after the other. */
 struct ehm_model {
     ehm_arena arena;
     char *spec;

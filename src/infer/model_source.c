@@ -12,9 +12,11 @@ static const char untrained_prefix[] = "untrained:";
 static void default_stats(ehm_weights_info *info, const char *spec) {
     static const double mean[3] = {0.485, 0.456, 0.406}, std[3] = {0.229, 0.224, 0.225};
     bool rgb = info->shape.channels == 3;
-    for (int32_t c = 0; c < info->shape.channels; c++) info->mean[c] = rgb ? mean[c] : 0.5, info->std[c] = rgb ? std[c] : 0.5;
+    for (int32_t c = 0; c < info->shape.channels; c++)
+        info->mean[c] = rgb ? mean[c] : 0.5, info->std[c] = rgb ? std[c] : 0.5;
     info->has_stats = true;
-    ehm_log(EHM_LOG_NOTE, "%s: no mean and std in the file; %s", spec, rgb ? "those of ImageNet are used" : "0.5 and 0.5 are used");
+    ehm_log(EHM_LOG_NOTE, "%s: no mean and std in the file; %s", spec,
+            rgb ? "those of ImageNet are used" : "0.5 and 0.5 are used");
 }
 
 static ehm_code from_file(ehm_model_source *s, const char *path, const char *spec, ehm_err *err) {
@@ -25,7 +27,10 @@ static ehm_code from_file(ehm_model_source *s, const char *path, const char *spe
         EHM_WHILE(err, "opening the model %s", path);
         return rc;
     }
-    if (guessed) ehm_log(EHM_LOG_NOTE, "%s: sizes deduced from its tensors; %d attention heads are a guess from the width", path, (int)s->info.shape.num_heads);
+    if (guessed)
+        ehm_log(EHM_LOG_NOTE,
+                "%s: sizes deduced from its tensors; %d attention heads are a guess from the width", path,
+                (int)s->info.shape.num_heads);
     if (!s->info.has_stats) default_stats(&s->info, spec);
     return EHM_OK;
 }
@@ -34,7 +39,8 @@ static ehm_code from_file(ehm_model_source *s, const char *path, const char *spe
 
 /* A setting of a run: {"value": v, "origin": ...} or the value itself. */
 static const ehm_json *setting(const ehm_json *settings, const char *key) {
-    const ehm_json *j = ehm_json_get(settings, key), *v = j && j->kind == EHM_JSON_OBJ ? ehm_json_get(j, "value") : j;
+    const ehm_json *j = ehm_json_get(settings, key),
+                   *v = j && j->kind == EHM_JSON_OBJ ? ehm_json_get(j, "value") : j;
     return v && v->kind != EHM_JSON_NULL ? v : NULL;
 }
 
@@ -44,14 +50,25 @@ static const char *setting_str(const ehm_json *settings, const char *key) {
 }
 
 static ehm_code read_sizes(ehm_vit_shape *s, const ehm_json *shape, const char *path, ehm_err *err) {
-    const struct { const char *key; int32_t *v; } field[] = {
-        {"img_h", &s->img_h}, {"img_w", &s->img_w}, {"channels", &s->channels}, {"patch_size", &s->patch_size}, {"embed_dim", &s->embed_dim}, {"depth", &s->depth},
-        {"num_heads", &s->num_heads}, {"mlp_dim", &s->mlp_dim}, {"decoder_embed_dim", &s->decoder_embed_dim}, {"decoder_depth", &s->decoder_depth},
-        {"decoder_num_heads", &s->decoder_num_heads}, {"decoder_mlp_dim", &s->decoder_mlp_dim},
+    const struct { const char *key; int32_t *v;
+    } field[] = {
+        {"img_h", &s->img_h},
+        {"img_w", &s->img_w},
+        {"channels", &s->channels},
+        {"patch_size", &s->patch_size},
+        {"embed_dim", &s->embed_dim},
+        {"depth", &s->depth},
+        {"num_heads", &s->num_heads},
+        {"mlp_dim", &s->mlp_dim},
+        {"decoder_embed_dim", &s->decoder_embed_dim},
+        {"decoder_depth", &s->decoder_depth},
+        {"decoder_num_heads", &s->decoder_num_heads},
+        {"decoder_mlp_dim", &s->decoder_mlp_dim},
     };
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         int64_t v = ehm_json_i64_or(shape, field[i].key, -1);
-        if (v < 0 || v > INT32_MAX) return EHM_FAIL(err, EHM_E_FORMAT, "%s: shape has no size \"%s\"", path, field[i].key);
+        if (v < 0 || v > INT32_MAX)
+            return EHM_FAIL(err, EHM_E_FORMAT, "%s: shape has no size \"%s\"", path, field[i].key);
         *field[i].v = (int32_t)v;
     }
     return ehm_vit_shape_check(s, err);
@@ -87,14 +104,17 @@ static ehm_code untrained_run(ehm_model_source *s, const char *dir, ehm_err *err
     char *path = ehm_path_join(&a, dir, "config.json");
     ehm_code rc = path ? ehm_json_read_file(&root, path, &a, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory");
     if (rc) goto done;
-    const ehm_json *settings = ehm_json_get(root, "settings"), *data = ehm_json_get(root, "data"), *seed = setting(settings, "seed"), *norm = setting(settings, "norm_pix_loss");
+    const ehm_json *settings = ehm_json_get(root, "settings"), *data = ehm_json_get(root, "data"),
+                   *seed = setting(settings, "seed"), *norm = setting(settings, "norm_pix_loss");
     if ((rc = read_sizes(&info->shape, ehm_json_get(root, "shape"), path, err))) goto done;
     if (!seed || seed->kind != EHM_JSON_NUM || !seed->is_int) {
         rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: settings have no seed", path);
         goto done;
     }
-    if (!read_numbers(info->mean, info->shape.channels, ehm_json_get(data, "mean")) || !read_numbers(info->std, info->shape.channels, ehm_json_get(data, "std"))) {
-        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: data has no mean and std of %d channels", path, (int)info->shape.channels);
+    if (!read_numbers(info->mean, info->shape.channels, ehm_json_get(data, "mean")) ||
+        !read_numbers(info->std, info->shape.channels, ehm_json_get(data, "std"))) {
+        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: data has no mean and std of %d channels", path,
+                      (int)info->shape.channels);
         goto done;
     }
     info->has_stats = true, info->has_decoder = info->shape.decoder_depth > 0;
@@ -114,7 +134,8 @@ static ehm_code untrained_preset(ehm_model_source *s, const char *name, ehm_err 
     ehm_config c;
     if (!p) {
         EHM_HINT(err, "presets: pico, tiny, small, base, large, huge");
-        return EHM_FAIL(err, EHM_E_CONFIG, "%s%s: \"%s\" is neither a run folder nor a preset", untrained_prefix, name, name);
+        return EHM_FAIL(err, EHM_E_CONFIG, "%s%s: \"%s\" is neither a run folder nor a preset",
+                        untrained_prefix, name, name);
     }
     ehm_config_init(&c);
     c.preset = p->name;
@@ -134,10 +155,13 @@ static ehm_code run_folder(ehm_model_source *s, const char *dir, ehm_err *err) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory");
     } else if (!ehm_file_exists(path)) {
         bool run = ehm_run_is_folder(dir);
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder%s", dir, run ? "; the run has not finished" : ", so it is no run folder");
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder%s", dir,
+                      run ? "; the run has not finished" : ", so it is no run folder");
         if (run)
-            EHM_HINT(err, "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step",
-                     dir, dir);
+            EHM_HINT(
+                err,
+                "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step",
+                dir, dir);
         else EHM_HINT(err, "a model is a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
     } else {
         rc = from_file(s, path, dir, err);
@@ -149,7 +173,10 @@ static ehm_code run_folder(ehm_model_source *s, const char *dir, ehm_err *err) {
 ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err) {
     ehm_code rc;
     memset(out, 0, sizeof *out);
-    if (!spec || !*spec) return EHM_FAIL(err, EHM_E_CONFIG, "no model given; --model takes a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
+    if (!spec || !*spec)
+        return EHM_FAIL(
+            err, EHM_E_CONFIG,
+            "no model given; --model takes a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
     if (ehm_starts(spec, untrained_prefix)) {
         const char *rest = spec + strlen(untrained_prefix);
         out->untrained = true;

@@ -20,10 +20,16 @@ static void mse_fwd(ehm_dev *d, ehm_view loss, const ehm_loss_cache *c, ehm_view
     ehm_sum(d, &(ehm_sum_args){.out = loss, .x = rows, .scale = 1.0f / (float)rows_of(pred)});
 }
 
-/* The op gives value and gradient together; computing the value again is cheaper than keeping the difference. */
-static void mse_bwd(ehm_dev *d, ehm_view dpred, const ehm_loss_cache *c, ehm_view pred, ehm_view target, float scale) {
+/* The op gives value and gradient together; computing the value again is cheaper than keeping the difference.
+ */
+static void mse_bwd(ehm_dev *d, ehm_view dpred, const ehm_loss_cache *c, ehm_view pred, ehm_view target,
+                    float scale) {
     int64_t R = rows_of(pred);
-    ehm_mse(d, &(ehm_mse_args){.row_loss = row_loss(c, R), .dpred = dpred, .pred = pred, .target = target, .scale = scale / (float)R});
+    ehm_mse(d, &(ehm_mse_args){.row_loss = row_loss(c, R),
+                               .dpred = dpred,
+                               .pred = pred,
+                               .target = target,
+                               .scale = scale / (float)R});
 }
 
 const ehm_loss ehm_loss_mse = {

@@ -46,17 +46,26 @@ static bool holds(const ehm_mask *m, int32_t n, int32_t n_masked) {
     return true;
 }
 
-ehm_code ehm_mask_draw(const ehm_mask_rule *rule, ehm_mask *out, const ehm_mask_in *in, ehm_arena *scratch, ehm_err *err) {
+ehm_code ehm_mask_draw(const ehm_mask_rule *rule, ehm_mask *out, const ehm_mask_in *in, ehm_arena *scratch,
+                       ehm_err *err) {
     if (in->grid_h < 1 || in->grid_w < 1 || in->n_views < 1 || (int64_t)in->grid_h * in->grid_w > INT32_MAX)
-        return EHM_FAIL(err, EHM_E_ARG, "mask: grid %dx%d with %d views", (int)in->grid_h, (int)in->grid_w, (int)in->n_views);
+        return EHM_FAIL(err, EHM_E_ARG, "mask: grid %dx%d with %d views", (int)in->grid_h, (int)in->grid_w,
+                        (int)in->n_views);
     int32_t n = in->grid_h * in->grid_w;
-    if (in->n_masked < 0 || in->n_masked > n) return EHM_FAIL(err, EHM_E_ARG, "mask: %d of %d patches cannot be removed", (int)in->n_masked, (int)n);
-    if (rule->needs & EHM_MASK_NEEDS_ATTENTION && !in->attention) return EHM_FAIL(err, EHM_E_ARG, "mask rule %s needs the model's attention, and none was given", rule->name);
-    if (rule->needs & EHM_MASK_NEEDS_SCORE && !in->score) return EHM_FAIL(err, EHM_E_ARG, "mask rule %s needs a score a patch, and none was given", rule->name);
+    if (in->n_masked < 0 || in->n_masked > n)
+        return EHM_FAIL(err, EHM_E_ARG, "mask: %d of %d patches cannot be removed", (int)in->n_masked,
+                        (int)n);
+    if (rule->needs & EHM_MASK_NEEDS_ATTENTION && !in->attention)
+        return EHM_FAIL(err, EHM_E_ARG, "mask rule %s needs the model's attention, and none was given",
+                        rule->name);
+    if (rule->needs & EHM_MASK_NEEDS_SCORE && !in->score)
+        return EHM_FAIL(err, EHM_E_ARG, "mask rule %s needs a score a patch, and none was given", rule->name);
     EHM_TRY(rule->draw(out, in, scratch, err));
     for (int32_t i = 0; i < in->n_views; i++)
         if (!holds(&out[i], n, in->n_masked))
-            return EHM_FAIL(err, EHM_E_ARG, "mask rule %s broke its promise: %d visible and %d masked of %d patches, %d to be masked, lists ascending", rule->name,
-                            (int)out[i].n_visible, (int)out[i].n_masked, (int)n, (int)in->n_masked);
+            return EHM_FAIL(
+                err, EHM_E_ARG,
+                "mask rule %s broke its promise: %d visible and %d masked of %d patches, %d to be masked, lists ascending",
+                rule->name, (int)out[i].n_visible, (int)out[i].n_masked, (int)n, (int)in->n_masked);
     return EHM_OK;
 }

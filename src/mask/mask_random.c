@@ -1,23 +1,47 @@
-/* Uniform random masks as masked autoencoders draw them: one number a patch, those with the smallest are kept (He et al. 2022, section 3). */
+/* Uniform random masks as masked autoencoders draw them: one number a patch, those with the smallest are kept
+ * (He et al. 2022, section 3). */
 #include "mask/mask_int.h"
-#include <stdlib.h>
+#include <string.h>
 
-typedef struct { float noise; int32_t i; } draw;
-
-/* Ties (a float has 2^24 levels) go to the lower patch, where the published code leaves them open. */
-static int by_noise(const void *a, const void *b) {
-    const draw *x = a, *y = b;
-    if (x->noise != y->noise) return x->noise < y->noise ? -1 : 1;
-    return (x->i > y->i) - (x->i < y->i);
+/* A number that sorts as (noise, patch) does. Ties (a float has 2^24 levels) go to the lower patch, where the
+ * published code leaves them open. */
+static uint64_t key_of(float noise, int32_t i) {
+    uint32_t u;
+    noise += 0.0f; /* -0 and 0 are equal */
+    memcpy(&u, &noise, sizeof u);
+    u = u & 0x80000000u ? ~u : u | 0x80000000u;
+    return (uint64_t)u << 32 | (uint32_t)i;
 }
 
-ehm_code ehm_mask_from_noise(ehm_mask *out, const float *noise, int32_t n, int32_t n_masked, ehm_arena *scratch, ehm_err *err) {
-    draw *order = EHM_NEW_N(scratch, draw, n);
+/* The k-th smallest of distinct keys, which are reordered (Hoare's selection). The C library's sort may
+ * allocate, and masks are drawn in every step. */
+static uint64_t select_key(uint64_t *key, int32_t n, int32_t k) {
+    int32_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        uint64_t pivot = key[lo + (hi - lo) / 2];
+        int32_t i = lo, j = hi;
+        while (i <= j) {
+            while (key[i] < pivot) i++;
+            while (key[j] > pivot) j--;
+            if (i > j) break;
+            uint64_t t = key[i];
+            key[i++] = key[j], key[j--] = t;
+        }
+        if (k <= j) hi = j;
+        else if (k >= i) lo = i;
+        else break;
+    }
+    return key[k];
+}
+
+ehm_code ehm_mask_from_noise(ehm_mask *out, const float *noise, int32_t n, int32_t n_masked,
+                             ehm_arena *scratch, ehm_err *err) {
+    uint64_t *key = EHM_NEW_N(scratch, uint64_t, n);
     uint8_t *removed = EHM_NEW_N(scratch, uint8_t, n);
-    if (!order || !removed) return EHM_FAIL(err, EHM_E_MEMORY, "mask: no memory for %d patches", (int)n);
-    for (int32_t i = 0; i < n; i++) order[i] = (draw){noise[i], i};
-    qsort(order, (size_t)n, sizeof *order, by_noise);
-    for (int32_t k = n - n_masked; k < n; k++) removed[order[k].i] = 1;
+    if (!key || !removed) return EHM_FAIL(err, EHM_E_MEMORY, "mask: no memory for %d patches", (int)n);
+    for (int32_t i = 0; i < n; i++) key[i] = key_of(noise[i], i);
+    uint64_t first_removed = n_masked ? select_key(key, n, n - n_masked) : UINT64_MAX;
+    for (int32_t i = 0; i < n; i++) removed[i] = n_masked && key_of(noise[i], i) >= first_removed;
     ehm_mask_of_flags(out, removed, n);
     return EHM_OK;
 }

@@ -2,8 +2,13 @@
 #include <math.h>
 #include <stdio.h>
 
-bool ehm_stack_add(ehm_stack *s, ehm_params *ps, ehm_arena *a, const char *prefix, int32_t n_blocks, int64_t dim, int32_t num_heads, int64_t mlp_dim) {
-    *s = (ehm_stack){.block = EHM_NEW_N(a, ehm_block, n_blocks), .n_blocks = n_blocks, .num_heads = num_heads, .dim = dim, .mlp_dim = mlp_dim};
+bool ehm_stack_add(ehm_stack *s, ehm_params *ps, ehm_arena *a, const char *prefix, int32_t n_blocks,
+                   int64_t dim, int32_t num_heads, int64_t mlp_dim) {
+    *s = (ehm_stack){.block = EHM_NEW_N(a, ehm_block, n_blocks),
+                     .n_blocks = n_blocks,
+                     .num_heads = num_heads,
+                     .dim = dim,
+                     .mlp_dim = mlp_dim};
     if (!s->block) return false;
     for (int32_t i = 0; i < n_blocks; i++) {
         ehm_block *b = &s->block[i];
@@ -24,7 +29,8 @@ bool ehm_stack_add(ehm_stack *s, ehm_params *ps, ehm_arena *a, const char *prefi
 
 float ehm_stack_scale(const ehm_stack *s) { return (float)(1.0 / sqrt((double)(s->dim / s->num_heads))); }
 
-bool ehm_stack_pass_open(ehm_stack_pass *p, const ehm_stack *s, int32_t batch, int32_t n_tokens, bool train, ehm_dtype act, ehm_arena *a) {
+bool ehm_stack_pass_open(ehm_stack_pass *p, const ehm_stack *s, int32_t batch, int32_t n_tokens, bool train,
+                         ehm_dtype act, ehm_arena *a) {
     int32_t n = train ? s->n_blocks : 1;
     *p = (ehm_stack_pass){.stack = s, .batch = batch, .n_tokens = n_tokens, .train = train, .act = act};
     p->x = EHM_NEW_N(a, ehm_view, n + 1);
@@ -44,7 +50,8 @@ static void plan_attention(ehm_block_cache *c, const ehm_stack_pass *p, ehm_plan
     plan_norm(&c->norm1, plan, kind, rows);
     c->qkv = ehm_plan_2d(plan, kind, NULL, p->act, rows, 3 * D);
     c->att = ehm_plan_2d(plan, kind, NULL, p->act, rows, D);
-    c->lse = ehm_plan_2d(plan, kind, NULL, ehm_dev_real(plan->dev), p->batch * (int64_t)p->stack->num_heads, p->n_tokens);
+    c->lse = ehm_plan_2d(plan, kind, NULL, ehm_dev_real(plan->dev), p->batch * (int64_t)p->stack->num_heads,
+                         p->n_tokens);
 }
 
 static void plan_mlp(ehm_block_cache *c, const ehm_stack_pass *p, ehm_plan *plan, ehm_mem_kind kind) {
@@ -55,12 +62,14 @@ static void plan_mlp(ehm_block_cache *c, const ehm_stack_pass *p, ehm_plan *plan
     c->g = ehm_plan_2d(plan, kind, NULL, p->act, rows, p->stack->mlp_dim);
 }
 
-/* The residual stream comes first, so that a caller may put what lives shorter (the embedding) between it and the blocks' scratch. */
+/* The residual stream comes first, so that a caller may put what lives shorter (the embedding) between it and
+ * the blocks' scratch. */
 void ehm_stack_pass_plan_fwd(ehm_stack_pass *p, ehm_plan *plan) {
     int64_t rows = (int64_t)p->batch * p->n_tokens, D = p->stack->dim;
     ehm_mem_kind kind = p->train ? EHM_MEM_CACHE : EHM_MEM_SCRATCH;
     int32_t n = p->train ? p->stack->n_blocks : 0;
-    for (int32_t i = 0; i <= n; i++) p->x[i] = ehm_plan_2d(plan, kind, NULL, ehm_dev_real(plan->dev), rows, D);
+    for (int32_t i = 0; i <= n; i++)
+        p->x[i] = ehm_plan_2d(plan, kind, NULL, ehm_dev_real(plan->dev), rows, D);
 }
 
 void ehm_stack_pass_plan_blocks(ehm_stack_pass *p, ehm_plan *plan) {
@@ -87,42 +96,56 @@ void ehm_stack_pass_plan_bwd(ehm_stack_pass *p, ehm_plan *plan) {
     int64_t rows = (int64_t)p->batch * p->n_tokens, D = p->stack->dim, M = p->stack->mlp_dim;
     size_t mark = ehm_plan_mark(plan);
     /* Where act is the residual's own type the gradient feeds the products as it is. */
-    p->da = p->act == ehm_dev_real(plan->dev) ? ehm_view_none() : ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, p->act, rows, D);
+    p->da = p->act == ehm_dev_real(plan->dev) ? ehm_view_none()
+                                              : ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, p->act, rows, D);
     p->dwide = ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, p->act, rows, M > 3 * D ? M : 3 * D);
     p->dnarrow = ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, p->act, rows, D);
     ehm_plan_release(plan, mark);
 }
 
-ehm_view ehm_stack_in(const ehm_stack_pass *p, int64_t b, int64_t n) { return ehm_fit3(p->x[0], b, n, p->stack->dim); }
-ehm_view ehm_stack_out(const ehm_stack_pass *p, int64_t b, int64_t n) { return ehm_fit3(p->x[p->train ? p->stack->n_blocks : 0], b, n, p->stack->dim); }
+ehm_view ehm_stack_in(const ehm_stack_pass *p, int64_t b, int64_t n) {
+    return ehm_fit3(p->x[0], b, n, p->stack->dim);
+}
+ehm_view ehm_stack_out(const ehm_stack_pass *p, int64_t b, int64_t n) {
+    return ehm_fit3(p->x[p->train ? p->stack->n_blocks : 0], b, n, p->stack->dim);
+}
 ehm_view ehm_stack_qkv(const ehm_stack_pass *p, int64_t b, int64_t n, int32_t i_block) {
     return ehm_fit3(p->cache[p->train ? i_block : 0].qkv, b, n, 3 * p->stack->dim);
 }
 
-static ehm_view lse_of(const ehm_block_cache *c, const ehm_stack *s, int64_t b, int64_t n) { return ehm_fit3(c->lse, b, s->num_heads, n); }
+static ehm_view lse_of(const ehm_block_cache *c, const ehm_stack *s, int64_t b, int64_t n) {
+    return ehm_fit3(c->lse, b, s->num_heads, n);
+}
 
-static void tap_probs(ehm_dev *d, const ehm_stack_pass *p, const ehm_block_cache *c, int32_t i, int64_t b, int64_t n, const ehm_taps *taps) {
+static void tap_probs(ehm_dev *d, const ehm_stack_pass *p, const ehm_block_cache *c, int32_t i, int64_t b,
+                      int64_t n, const ehm_taps *taps) {
     for (int32_t k = 0; taps && k < taps->n_taps; k++) {
         const ehm_tap *t = &taps->tap[k];
         if (t->i_block == i && t->probs.rank)
-            ehm_attn_probs(d, &(ehm_attn_probs_args){.probs = t->probs, .qkv = ehm_fit3(c->qkv, b, n, 3 * p->stack->dim), .n_heads = p->stack->num_heads,
-                                                     .scale = ehm_stack_scale(p->stack), .per_head = t->probs.rank == 4});
+            ehm_attn_probs(d, &(ehm_attn_probs_args){.probs = t->probs,
+                                                     .qkv = ehm_fit3(c->qkv, b, n, 3 * p->stack->dim),
+                                                     .n_heads = p->stack->num_heads,
+                                                     .scale = ehm_stack_scale(p->stack),
+                                                     .per_head = t->probs.rank == 4});
     }
 }
 
 static void tap_hidden(ehm_dev *d, ehm_view x, int32_t i, const ehm_taps *taps) {
     for (int32_t k = 0; taps && k < taps->n_taps; k++)
-        if (taps->tap[k].i_block == i && taps->tap[k].hidden.rank) ehm_axpby(d, &(ehm_axpby_args){.out = taps->tap[k].hidden, .x = x, .a = 1, .b = 0});
+        if (taps->tap[k].i_block == i && taps->tap[k].hidden.rank)
+            ehm_axpby(d, &(ehm_axpby_args){.out = taps->tap[k].hidden, .x = x, .a = 1, .b = 0});
 }
 
-void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t b, int64_t n, const ehm_taps *taps) {
+void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t b, int64_t n,
+                   const ehm_taps *taps) {
     const ehm_stack *s = p->stack;
     int64_t R = b * n, D = s->dim, M = s->mlp_dim;
     int32_t last = taps && taps->n_blocks >= 0 && taps->n_blocks < s->n_blocks ? taps->n_blocks : s->n_blocks;
     for (int32_t i = 0; i < last; i++) {
         const ehm_block *l = &s->block[i];
         const ehm_block_cache *c = &p->cache[p->train ? i : 0];
-        ehm_view x = ehm_fit2(p->x[p->train ? i : 0], R, D), x_out = ehm_fit2(p->x[p->train ? i + 1 : 0], R, D), x_mid = ehm_fit2(c->x_mid, R, D);
+        ehm_view x = ehm_fit2(p->x[p->train ? i : 0], R, D),
+                 x_out = ehm_fit2(p->x[p->train ? i + 1 : 0], R, D), x_mid = ehm_fit2(c->x_mid, R, D);
         ehm_view h1 = ehm_fit2(c->h1, R, D), att = ehm_fit3(c->att, b, n, D), h2 = ehm_fit2(c->h2, R, D);
         ehm_view u = ehm_fit2(c->u, R, M), g = ehm_fit2(c->g, R, M), qkv = ehm_fit3(c->qkv, b, n, 3 * D);
         ehm_dev_label(d, l->label_attn);
@@ -130,7 +153,11 @@ void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t 
         ehm_linear_fwd(d, qkv, h1, &l->qkv, w, ehm_view_none());
         tap_probs(d, p, c, i, b, n, taps);
         if (taps && taps->only_qkv && i == last - 1) break;
-        ehm_attn_fwd(d, &(ehm_attn_fwd_args){.out = att, .lse = lse_of(c, s, b, n), .qkv = qkv, .n_heads = s->num_heads, .scale = ehm_stack_scale(s)});
+        ehm_attn_fwd(d, &(ehm_attn_fwd_args){.out = att,
+                                             .lse = lse_of(c, s, b, n),
+                                             .qkv = qkv,
+                                             .n_heads = s->num_heads,
+                                             .scale = ehm_stack_scale(s)});
         ehm_linear_fwd(d, x_mid, att, &l->proj, w, x);
         ehm_dev_label(d, l->label_mlp);
         ehm_norm_layer_fwd(d, h2, &c->norm2, x_mid, &l->norm2, w);
@@ -150,7 +177,8 @@ static ehm_view feed(ehm_dev *d, const ehm_stack_pass *p, ehm_view dx) {
     return da;
 }
 
-void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weights *w, const ehm_grads *g, int64_t b, int64_t n) {
+void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weights *w, const ehm_grads *g,
+                   int64_t b, int64_t n) {
     const ehm_stack *s = p->stack;
     int64_t R = b * n, D = s->dim, M = s->mlp_dim;
     ehm_view dx = ehm_fit2(dx3, R, D), dh = ehm_fit2(p->dnarrow, R, D), du = ehm_fit2(p->dwide, R, M);
@@ -165,8 +193,13 @@ void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weight
         ehm_norm_layer_bwd(d, dx, true, dh, ehm_fit2(c->x_mid, R, D), &c->norm2, &l->norm2, w, g);
         ehm_dev_label(d, l->label_attn);
         ehm_linear_bwd(d, datt, feed(d, p, dx), dx, ehm_fit2(c->att, R, D), &l->proj, w, g);
-        ehm_attn_bwd(d, &(ehm_attn_bwd_args){.dqkv = dqkv, .dout = datt, .qkv = ehm_fit3(c->qkv, b, n, 3 * D), .out = ehm_fit3(c->att, b, n, D),
-                                             .lse = lse_of(c, s, b, n), .n_heads = s->num_heads, .scale = ehm_stack_scale(s)});
+        ehm_attn_bwd(d, &(ehm_attn_bwd_args){.dqkv = dqkv,
+                                             .dout = datt,
+                                             .qkv = ehm_fit3(c->qkv, b, n, 3 * D),
+                                             .out = ehm_fit3(c->att, b, n, D),
+                                             .lse = lse_of(c, s, b, n),
+                                             .n_heads = s->num_heads,
+                                             .scale = ehm_stack_scale(s)});
         ehm_linear_bwd(d, dh, dqkv, dqkv, ehm_fit2(c->h1, R, D), &l->qkv, w, g);
         ehm_norm_layer_bwd(d, dx, true, dh, ehm_fit2(p->x[i], R, D), &c->norm1, &l->norm1, w, g);
     }

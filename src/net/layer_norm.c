@@ -15,13 +15,27 @@ static ehm_view stat(ehm_view v, ehm_view x) {
     return v;
 }
 
-void ehm_norm_layer_fwd(ehm_dev *d, ehm_view out, const ehm_norm_cache *c, ehm_view x, const ehm_norm *n, const ehm_weights *w) {
-    ehm_norm_fwd(d, &(ehm_norm_fwd_args){.out = out, .mean = stat(c->mean, x), .rstd = stat(c->rstd, x), .x = x, .weight = ehm_weight(w, n->weight),
-                                         .bias = ehm_weight(w, n->bias), .eps = EHM_LAYER_NORM_EPS});
+void ehm_norm_layer_fwd(ehm_dev *d, ehm_view out, const ehm_norm_cache *c, ehm_view x, const ehm_norm *n,
+                        const ehm_weights *w) {
+    ehm_norm_fwd(d, &(ehm_norm_fwd_args){.out = out,
+                                         .mean = stat(c->mean, x),
+                                         .rstd = stat(c->rstd, x),
+                                         .x = x,
+                                         .weight = ehm_weight(w, n->weight),
+                                         .bias = ehm_weight(w, n->bias),
+                                         .eps = EHM_LAYER_NORM_EPS});
 }
 
-void ehm_norm_layer_bwd(ehm_dev *d, ehm_view dx, bool accumulate, ehm_view dout, ehm_view x, const ehm_norm_cache *c, const ehm_norm *n, const ehm_weights *w,
+void ehm_norm_layer_bwd(ehm_dev *d, ehm_view dx, bool accumulate, ehm_view dout, ehm_view x,
+                        const ehm_norm_cache *c, const ehm_norm *n, const ehm_weights *w,
                         const ehm_grads *g) {
-    ehm_norm_bwd(d, &(ehm_norm_bwd_args){.dx = dx, .dweight = ehm_grad(g, n->weight), .dbias = ehm_grad(g, n->bias), .dout = dout, .x = x, .mean = stat(c->mean, x),
-                                         .rstd = stat(c->rstd, x), .weight = ehm_weight(w, n->weight), .accumulate_dx = accumulate});
+    ehm_norm_bwd(d, &(ehm_norm_bwd_args){.dx = dx,
+                                         .dweight = ehm_grad(g, n->weight),
+                                         .dbias = ehm_grad(g, n->bias),
+                                         .dout = dout,
+                                         .x = x,
+                                         .mean = stat(c->mean, x),
+                                         .rstd = stat(c->rstd, x),
+                                         .weight = ehm_weight(w, n->weight),
+                                         .accumulate_dx = accumulate});
 }

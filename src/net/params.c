@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Parts start at 64-byte places in their group (16 f32), so that a kernel over one part is aligned as one over the group is. */
+/* Parts start at 64-byte places in their group (16 f32), so that a kernel over one part is aligned as one
+ * over the group is. */
 enum { PART_ALIGN = 16, CHUNK = 4096 };
 
 static bool grow(ehm_params *ps) {
@@ -15,12 +16,20 @@ static bool grow(ehm_params *ps) {
     return true;
 }
 
-int32_t ehm_params_add(ehm_params *ps, const char *name, int32_t group, int32_t rank, const int64_t *dim, ehm_init_kind init, double bound, int64_t fan_in,
-                       int64_t fan_out, const float *table) {
+int32_t ehm_params_add(ehm_params *ps, const char *name, int32_t group, int32_t rank, const int64_t *dim,
+                       ehm_init_kind init, double bound, int64_t fan_in, int64_t fan_out,
+                       const float *table) {
     if (ps->n == ps->cap && !grow(ps)) return ps->failed = true, -1;
     ehm_param *p = &ps->item[ps->n];
-    *p = (ehm_param){.name = ehm_arena_strdup(&ps->arena, name), .rank = rank, .group = group, .init = init, .bound = bound, .fan_in = fan_in, .fan_out = fan_out,
-                     .table = table, .count = 1};
+    *p = (ehm_param){.name = ehm_arena_strdup(&ps->arena, name),
+                     .rank = rank,
+                     .group = group,
+                     .init = init,
+                     .bound = bound,
+                     .fan_in = fan_in,
+                     .fan_out = fan_out,
+                     .table = table,
+                     .count = 1};
     if (!p->name || (init == EHM_INIT_TABLE && !table)) return ps->failed = true, -1;
     for (int32_t i = 0; i < rank; i++) {
         p->dim[i] = dim[i];
@@ -44,8 +53,10 @@ void ehm_params_free(ehm_params *ps) {
     memset(ps, 0, sizeof *ps);
 }
 
-void ehm_weights_plan(ehm_weights *w, const ehm_params *ps, ehm_plan *plan, ehm_mem_kind kind, const char *prefix, ehm_dtype act_type) {
-    static const char *const group_name[EHM_PARAM_GROUPS] = {"weights.decay", "weights.no_decay", "weights.frozen"};
+void ehm_weights_plan(ehm_weights *w, const ehm_params *ps, ehm_plan *plan, ehm_mem_kind kind,
+                      const char *prefix, ehm_dtype act_type) {
+    static const char *const group_name[EHM_PARAM_GROUPS] = {"weights.decay", "weights.no_decay",
+                                                             "weights.frozen"};
     ehm_dtype real = ehm_dev_real(plan->dev);
     char name[96];
     memset(w, 0, sizeof *w);
@@ -57,11 +68,15 @@ void ehm_weights_plan(ehm_weights *w, const ehm_params *ps, ehm_plan *plan, ehm_
         memcpy(name + n, group_name[g], strlen(group_name[g]) + 1);
         w->flat[g] = ehm_plan_1d(plan, kind, name, real, ps->group_count[g]);
     }
-    /* A copy is made from the numbers at any time, so it is no state; it must outlive the step, so it is no scratch. */
-    if (act_type != real && ps->group_count[EHM_DECAY]) w->act[EHM_DECAY] = ehm_plan_1d(plan, EHM_MEM_CACHE, NULL, act_type, ps->group_count[EHM_DECAY]);
+    /* A copy is made from the numbers at any time, so it is no state; it must outlive the step, so it is no
+     * scratch. */
+    if (act_type != real && ps->group_count[EHM_DECAY])
+        w->act[EHM_DECAY] = ehm_plan_1d(plan, EHM_MEM_CACHE, NULL, act_type, ps->group_count[EHM_DECAY]);
 }
 
-static ehm_view part(ehm_view flat, int64_t offset, ehm_dtype t, int32_t rank, const int64_t *dim) { return ehm_view_of(flat.buf, flat.offset + offset, t, rank, dim); }
+static ehm_view part(ehm_view flat, int64_t offset, ehm_dtype t, int32_t rank, const int64_t *dim) {
+    return ehm_view_of(flat.buf, flat.offset + offset, t, rank, dim);
+}
 
 ehm_view ehm_weight(const ehm_weights *w, int32_t i) {
     const ehm_param *p = &w->params->item[i];
@@ -74,7 +89,8 @@ ehm_view ehm_weight_act(const ehm_weights *w, int32_t i) {
     return part(flat, p->offset, flat.dtype, 2, (int64_t[]){p->dim[0], p->count / p->dim[0]});
 }
 
-static void put(const ehm_weights *w, ehm_dev *d, const ehm_param *p, int64_t first, int64_t n, const float *v) {
+static void put(const ehm_weights *w, ehm_dev *d, const ehm_param *p, int64_t first, int64_t n,
+                const float *v) {
     ehm_view flat = w->flat[p->group];
     ehm_view dst = part(flat, p->offset + first, flat.dtype, 1, &n);
     if (flat.dtype == EHM_F64) {
@@ -122,7 +138,8 @@ void ehm_weights_init(const ehm_weights *w, ehm_dev *d, uint64_t seed) {
 }
 
 void ehm_weights_refresh(const ehm_weights *w, ehm_dev *d) {
-    if (w->act[EHM_DECAY].rank) ehm_cast(d, &(ehm_cast_args){.out = w->act[EHM_DECAY], .x = w->flat[EHM_DECAY]});
+    if (w->act[EHM_DECAY].rank)
+        ehm_cast(d, &(ehm_cast_args){.out = w->act[EHM_DECAY], .x = w->flat[EHM_DECAY]});
     ehm_dev_weights_changed(d);
 }
 
@@ -134,7 +151,8 @@ void ehm_sincos_table(float *out, int32_t dim, int32_t grid_h, int32_t grid_w) {
         for (int32_t r = 0; r < grid_h; r++)
             for (int32_t c = 0; c < grid_w; c++) {
                 float *row = out + ((int64_t)1 + (int64_t)r * grid_w + c) * dim;
-                /* Column first, though the published source's variable names say the reverse: swapping breaks released weights. */
+                /* Column first, though the published source's variable names say the reverse: swapping breaks
+                 * released weights. */
                 row[k] = (float)sin(c * omega), row[q + k] = (float)cos(c * omega);
                 row[2 * q + k] = (float)sin(r * omega), row[3 * q + k] = (float)cos(r * omega);
             }

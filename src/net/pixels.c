@@ -5,7 +5,8 @@ enum { CHANNELS_MAX = 256 };
 
 void ehm_pixels_plan(ehm_pixels *p, ehm_plan *plan, const ehm_vit_shape *s, int32_t batch) {
     p->patch_size = s->patch_size, p->channels = s->channels;
-    p->px = ehm_plan_view(plan, EHM_MEM_INPUT, NULL, EHM_F32, 4, (int64_t[]){batch, s->img_h, s->img_w, s->channels});
+    p->px = ehm_plan_view(plan, EHM_MEM_INPUT, NULL, EHM_F32, 4,
+                          (int64_t[]){batch, s->img_h, s->img_w, s->channels});
     p->stats = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, ehm_dev_real(plan->dev), 4, s->channels);
 }
 
@@ -16,12 +17,17 @@ static void put_row(ehm_pixels *p, ehm_dev *d, int32_t i, const double *v) {
     ehm_upload(d, row, row.dtype == EHM_F64 ? (const void *)v : narrow, ehm_view_bytes(row));
 }
 
-ehm_code ehm_pixels_stats(ehm_pixels *p, ehm_dev *d, const double *mean, const double *std, int32_t n, ehm_err *err) {
+ehm_code ehm_pixels_stats(ehm_pixels *p, ehm_dev *d, const double *mean, const double *std, int32_t n,
+                          ehm_err *err) {
     double v[4][CHANNELS_MAX];
-    if (n != p->channels || n > CHANNELS_MAX) return EHM_FAIL(err, EHM_E_MISMATCH, "mean and std of %d channels, but the model has %d", (int)n, (int)p->channels);
+    if (n != p->channels || n > CHANNELS_MAX)
+        return EHM_FAIL(err, EHM_E_MISMATCH, "mean and std of %d channels, but the model has %d", (int)n,
+                        (int)p->channels);
     for (int32_t c = 0; c < n; c++) {
         if (!isfinite(mean[c]) || !isfinite(std[c]) || std[c] <= 0)
-            return EHM_FAIL(err, EHM_E_CONFIG, "channel %d: mean %g, std %g; the deviation must be over 0 and both finite", (int)c, mean[c], std[c]);
+            return EHM_FAIL(err, EHM_E_CONFIG,
+                            "channel %d: mean %g, std %g; the deviation must be over 0 and both finite",
+                            (int)c, mean[c], std[c]);
         v[0][c] = mean[c] * 255, v[1][c] = 1 / (std[c] * 255);
         v[2][c] = mean[c], v[3][c] = 1 / std[c];
     }
@@ -46,6 +52,9 @@ void ehm_pixels_load(ehm_pixels *p, ehm_dev *d, const void *px, ehm_dtype type, 
 
 void ehm_pixels_patchify(const ehm_pixels *p, ehm_dev *d, ehm_view patches) {
     int32_t first = p->type == EHM_U8 ? 0 : 2;
-    ehm_patchify(d, &(ehm_patchify_args){.patches = patches, .pixels = loaded(p), .shift = ehm_view_rows(p->stats, first, 1),
-                                         .scale = ehm_view_rows(p->stats, first + 1, 1), .patch = p->patch_size});
+    ehm_patchify(d, &(ehm_patchify_args){.patches = patches,
+                                         .pixels = loaded(p),
+                                         .shift = ehm_view_rows(p->stats, first, 1),
+                                         .scale = ehm_view_rows(p->stats, first + 1, 1),
+                                         .patch = p->patch_size});
 }

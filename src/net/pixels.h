@@ -1,4 +1,5 @@
-/* Pixels on their way in: uploaded as they are (u8 or f32), normalised per channel and cut into patches on the device.
+/* Pixels on their way in: uploaded as they are (u8 or f32), normalised per channel and cut into patches on
+ * the device.
  *
  *     ehm_pixels_plan(&in, plan, &shape, batch);
  *     ehm_pixels_stats(&in, d, mean, std, channels, &err);
@@ -17,8 +18,11 @@ typedef struct {
     ehm_view stats;                  /* [4,C]: shift and scale of u8, shift and scale of f32 */
 } ehm_pixels;
 void ehm_pixels_plan(ehm_pixels *p, ehm_plan *plan, const ehm_vit_shape *s, int32_t batch); /* kind input */
-/* mean and std per channel on the 0..1 scale; EHM_E_MISMATCH for another count, EHM_E_CONFIG for a std that is not over 0. */
-ehm_code ehm_pixels_stats(ehm_pixels *p, ehm_dev *d, const double *mean, const double *std, int32_t n, ehm_err *err);
-void ehm_pixels_load(ehm_pixels *p, ehm_dev *d, const void *px, ehm_dtype type, int32_t n); /* type EHM_U8 or EHM_F32, n <= batch */
+/* mean and std per channel on the 0..1 scale; EHM_E_MISMATCH for another count, EHM_E_CONFIG for a std that
+ * is not over 0. */
+ehm_code ehm_pixels_stats(ehm_pixels *p, ehm_dev *d, const double *mean, const double *std, int32_t n,
+                          ehm_err *err);
+/* Type EHM_U8 or EHM_F32, n <= batch. */
+void ehm_pixels_load(ehm_pixels *p, ehm_dev *d, const void *px, ehm_dtype type, int32_t n);
 void ehm_pixels_patchify(const ehm_pixels *p, ehm_dev *d, ehm_view patches);
 #endif

@@ -10,8 +10,10 @@ static int32_t drop_n_tokens(int32_t n_patches, int32_t n_visible) {
     return 1 + n_visible;
 }
 
-/* The class token first, then the visible patches in the order of their list, each with the position of its place in the picture. */
-static void drop_route(int32_t *embed_idx, int32_t *src, int32_t *pos_idx, const int32_t *visible, int32_t n_visible, const int32_t *masked, int32_t n_masked) {
+/* The class token first, then the visible patches in the order of their list, each with the position of its
+ * place in the picture. */
+static void drop_route(int32_t *embed_idx, int32_t *src, int32_t *pos_idx, const int32_t *visible,
+                       int32_t n_visible, const int32_t *masked, int32_t n_masked) {
     (void)masked, (void)n_masked;
     src[0] = -1, pos_idx[0] = 0;
     for (int32_t i = 0; i < n_visible; i++) {

@@ -1,10 +1,11 @@
-/* A method: one recipe (mask rule, corruption, target, head, loss: a row of recipes.def) bound to one network and one plan.
+/* A method: one recipe (mask rule, corruption, target, head, loss: a row of recipes.def) bound to one network
+ * and one plan.
  *
  *     ehm_method *m; ehm_method_open(&m, &cfg, &shape, batch, EHM_F32, true, &err);
- *     ehm_plan_begin(&plan, dev); ehm_method_plan(m, &plan); ...commit...; ehm_method_plan(m, &plan); ehm_plan_end(...)
- *     ehm_method_init(m, dev, seed);
- *     ehm_method_load(m, dev, &batch, epoch, progress, seed, &err);  // masks drawn, pixels and indices uploaded
- *     ehm_method_fwd(m, dev);  ehm_method_bwd(m, dev);       // gradients are added to
+ *     ehm_plan_begin(&plan, dev); ehm_method_plan(m, &plan); ...commit...; ehm_method_plan(m, &plan);
+ * ehm_plan_end(...) ehm_method_init(m, dev, seed); ehm_method_load(m, dev, &batch, epoch, progress, seed,
+ * &err);  // masks drawn, pixels and indices uploaded ehm_method_fwd(m, dev);  ehm_method_bwd(m, dev); //
+ * gradients are added to
  *
  * train/ walks this and knows nothing of the recipe.
  */
@@ -17,38 +18,57 @@
 #include "net/params.h"
 #include "net/shape.h"
 
-typedef struct { const char *key, *value; } ehm_override; /* a setting's default of the recipe; ends with key NULL */
-typedef struct { const char *name, *summary, *source, *mask, *corrupt, *target, *head, *loss; const ehm_override *defaults; } ehm_recipe;
+typedef struct {
+    const char *key, *value;
+} ehm_override; /* a setting's default of the recipe; ends with key NULL */
+typedef struct {
+    const char *name, *summary, *source, *mask, *corrupt, *target, *head, *loss;
+    const ehm_override *defaults;
+} ehm_recipe;
 extern const ehm_recipe *const ehm_recipes[]; /* ends with NULL */
 const ehm_recipe *ehm_recipe_find(const char *name, ehm_err *err);
 /* Apply the recipe's defaults (origin recipe) to c. */
 ehm_code ehm_recipe_apply(const ehm_recipe *r, ehm_config *c, ehm_arena *a, ehm_err *err);
 
 typedef struct ehm_method ehm_method;
-/* train: gradients and activation caches are planned; else forward only. batch: pictures a micro-batch. act: EHM_F32 or EHM_BF16 (EHM_F64 on ref64). Copies what it needs of cfg. */
-ehm_code ehm_method_open(ehm_method **out, const ehm_config *cfg, const ehm_vit_shape *shape, int32_t batch, ehm_dtype act, bool train, ehm_err *err);
+/* train: gradients and activation caches are planned; else forward only. batch: pictures a micro-batch. act:
+ * EHM_F32 or EHM_BF16 (EHM_F64 on ref64). Copies what it needs of cfg. */
+ehm_code ehm_method_open(ehm_method **out, const ehm_config *cfg, const ehm_vit_shape *shape, int32_t batch,
+                         ehm_dtype act, bool train, ehm_err *err);
 void ehm_method_close(ehm_method *m);
 void ehm_method_plan(ehm_method *m, ehm_plan *plan);       /* call in both passes */
 void ehm_method_init(ehm_method *m, ehm_dev *d, uint64_t seed);
 const ehm_params *ehm_method_params(const ehm_method *m);
 ehm_weights *ehm_method_weights(ehm_method *m);            /* online */
-ehm_view ehm_method_grad(const ehm_method *m, int32_t group); /* flat f32 gradient of group 0 or 1, laid out as the weights */
-const struct ehm_vit_encoder *ehm_method_encoder(const ehm_method *m); /* its network (net/vit.h), for further passes over the same weights */
+/* Flat f32 gradient of group 0 or 1, laid out as the weights. */
+ehm_view ehm_method_grad(const ehm_method *m, int32_t group);
+const struct ehm_vit_encoder *ehm_method_encoder(
+    const ehm_method *m); /* its network (net/vit.h), for further passes over the same weights */
 /* The normalisation of pixels, per channel on the 0..1 scale; after the plan. Mean 0 and std 1 until then. */
-ehm_code ehm_method_set_stats(ehm_method *m, ehm_dev *d, const double *mean, const double *std, int32_t n, ehm_err *err);
-/* Draw masks for the batch (host), upload pixels and indices. b->n may be below batch only when not training. */
-ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err);
-/* The same with given masks: visible [n, n_visible], masked [n, L - n_visible] (any order; visible in the order the encoder sees). */
-ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible, const int32_t *masked, int32_t n_visible, ehm_err *err);
+ehm_code ehm_method_set_stats(ehm_method *m, ehm_dev *d, const double *mean, const double *std, int32_t n,
+                              ehm_err *err);
+/* Draw masks for the batch (host), upload pixels and indices. b->n may be below batch only when not training.
+ */
+ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed,
+                         ehm_err *err);
+/* The same with given masks: visible [n, n_visible], masked [n, L - n_visible] (any order; visible in the
+ * order the encoder sees). */
+ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible,
+                               const int32_t *masked, int32_t n_visible, ehm_err *err);
 void ehm_method_fwd(ehm_method *m, ehm_dev *d);            /* reads the online weights */
-void ehm_method_bwd(ehm_method *m, ehm_dev *d, float loss_scale); /* adds the gradient of loss_scale * loss; loss_scale: 1 / accum_iter */
-ehm_view ehm_method_loss(const ehm_method *m);             /* [1] f32: the batch's mean loss; 0 when nothing is masked */
-/* After fwd: the head's output for every patch (for pictures) as pixels of the normalised space [n, L, P] f32, only when opened with train false. */
+void ehm_method_bwd(
+    ehm_method *m, ehm_dev *d,
+    float loss_scale); /* adds the gradient of loss_scale * loss; loss_scale: 1 / accum_iter */
+ehm_view ehm_method_loss(const ehm_method *m); /* [1] f32: the batch's mean loss; 0 when nothing is masked */
+/* After fwd: the head's output for every patch (for pictures) as pixels of the normalised space [n, L, P]
+ * f32, only when opened with train false. */
 ehm_view ehm_method_prediction(const ehm_method *m);
 const int32_t *ehm_method_visible(const ehm_method *m);    /* host, [n, n_visible] of the last load */
 const int32_t *ehm_method_masked(const ehm_method *m);
 int32_t ehm_method_n_visible(const ehm_method *m);
-/* What the loss of a trivial predictor is, in words for the user ("1.0 = predicting each patch's mean"); "" when unknown. */
+/* What the loss of a trivial predictor is, in words for the user ("1.0 = predicting each patch's mean"); ""
+ * when unknown. */
 const char *ehm_method_loss_baseline(const ehm_method *m);
-double ehm_method_flops(const ehm_method *m);              /* products of one picture's training step (forward and backward), by count */
+double ehm_method_flops(
+    const ehm_method *m); /* products of one picture's training step (forward and backward), by count */
 #endif

@@ -1,8 +1,9 @@
 /* For the parts of a recipe: what a corruption, a target and a head are, and the method that they work on.
  *
- * A step goes: masks drawn; corrupt routes tokens; target from the clean crop; encoder; head on the cells that the loss asks for; loss; and back.
- * Device views are planned for the largest case; the sizes of the last load (n, n_embed, n_tokens, n_pred) say how much of them is in use.
- * Encoder tokens stand in the order of the list of visible patches, decoder tokens in raster order; both routes are stored, never rebuilt.
+ * A step goes: masks drawn; corrupt routes tokens; target from the clean crop; encoder; head on the cells
+ * that the loss asks for; loss; and back. Device views are planned for the largest case; the sizes of the
+ * last load (n, n_embed, n_tokens, n_pred) say how much of them is in use. Encoder tokens stand in the order
+ * of the list of visible patches, decoder tokens in raster order; both routes are stored, never rebuilt.
  */
 #ifndef EHM_RECIPE_METHOD_INT_H
 #define EHM_RECIPE_METHOD_INT_H
@@ -18,7 +19,8 @@ typedef struct {
     int32_t (*n_embed)(int32_t n_patches, int32_t n_visible);
     int32_t (*n_tokens)(int32_t n_patches, int32_t n_visible);
     /* One picture's route (vit.h): embed_idx [n_embed], src and pos_idx [n_tokens]. */
-    void (*route)(int32_t *embed_idx, int32_t *src, int32_t *pos_idx, const int32_t *visible, int32_t n_visible, const int32_t *masked, int32_t n_masked);
+    void (*route)(int32_t *embed_idx, int32_t *src, int32_t *pos_idx, const int32_t *visible,
+                  int32_t n_visible, const int32_t *masked, int32_t n_masked);
 } ehm_corrupt;
 
 /* What is to be predicted of each hidden patch; from the clean crop. */
@@ -38,14 +40,15 @@ typedef struct {
     bool speaks_of_dropped;                  /* predicts for patches without a token in the encoder */
     bool needs_decoder;                      /* decoder_depth > 0 */
     bool (*open)(ehm_method *m);             /* state in m->arena, m->head_state; false: no memory */
-    void (*roots)(ehm_method *m);            /* parameters that stand in front of all modules in published files */
+    void (*roots)(ehm_method *m); /* parameters that stand in front of all modules in published files */
     void (*modules)(ehm_method *m, int64_t width);
     bool (*open_pass)(ehm_method *m);
     void (*plan)(ehm_method *m, ehm_plan *plan); /* forward only: the prediction stays taken in scratch */
     void (*plan_bwd)(ehm_method *m, ehm_plan *plan);
     void (*load)(ehm_method *m, ehm_dev *d); /* its indices, from the masks of this load */
     void (*fwd)(ehm_method *m, ehm_dev *d, ehm_view z);
-    ehm_view (*pred)(const ehm_method *m);   /* [n, n_pred, width] f32: masked patches in training, else all in raster order */
+    ehm_view (*pred)(const ehm_method *m); /* [n, n_pred, width] f32: masked patches in training, else all in
+                                              raster order */
     ehm_view (*dpred)(const ehm_method *m);
     void (*bwd)(ehm_method *m, ehm_dev *d, ehm_view dz, ehm_view z);
 } ehm_head;
@@ -61,13 +64,17 @@ const ehm_corrupt *ehm_corrupt_find(const char *name, ehm_err *err); /* NULL and
 const ehm_target *ehm_target_find(const char *name, ehm_err *err);
 const ehm_head *ehm_head_find(const char *name, ehm_err *err);
 /* Do the pieces of a recipe fit? EHM_E_CONFIG names the two that do not. */
-ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c, const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err);
+ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c,
+                       const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err);
 
 struct ehm_method {
     ehm_arena arena, scratch;                /* run; one load */
     const ehm_recipe *recipe;
     const ehm_mask_rule *rule;
-    const ehm_corrupt *corrupt; const ehm_target *target_kind; const ehm_head *head; const ehm_loss *loss_kind;
+    const ehm_corrupt *corrupt;
+    const ehm_target *target_kind;
+    const ehm_head *head;
+    const ehm_loss *loss_kind;
     ehm_vit_shape shape;
     int32_t batch; ehm_dtype act; bool train, norm_pix; double mask_ratio;
 

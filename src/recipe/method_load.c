@@ -4,8 +4,10 @@
 
 static ehm_code check_batch(const ehm_method *m, const ehm_batch *b, ehm_err *err) {
     if (b->n < 1 || b->n > m->batch || (m->train && b->n != m->batch))
-        return EHM_FAIL(err, EHM_E_ARG, "a batch of %d pictures, but the method was opened for %d%s", (int)b->n, (int)m->batch, m->train ? ", and training takes no others" : "");
-    if (b->type != EHM_U8 && b->type != EHM_F32) return EHM_FAIL(err, EHM_E_ARG, "pixels of type %s", ehm_dtype_name(b->type));
+        return EHM_FAIL(err, EHM_E_ARG, "a batch of %d pictures, but the method was opened for %d%s",
+                        (int)b->n, (int)m->batch, m->train ? ", and training takes no others" : "");
+    if (b->type != EHM_U8 && b->type != EHM_F32)
+        return EHM_FAIL(err, EHM_E_ARG, "pixels of type %s", ehm_dtype_name(b->type));
     return EHM_OK;
 }
 
@@ -16,9 +18,11 @@ static void put_i32(ehm_dev *d, ehm_view v, const int32_t *host, int64_t n, int6
 static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
     const ehm_vit_shape *s = &m->shape;
     m->n = b->n;
-    m->n_embed = m->corrupt->n_embed(s->n_patches, m->n_visible), m->n_tokens = m->corrupt->n_tokens(s->n_patches, m->n_visible);
+    m->n_embed = m->corrupt->n_embed(s->n_patches, m->n_visible),
+    m->n_tokens = m->corrupt->n_tokens(s->n_patches, m->n_visible);
     for (int64_t i = 0; i < m->n; i++)
-        m->corrupt->route(m->host_embed + i * m->n_embed, m->host_src + i * m->n_tokens, m->host_pos + i * m->n_tokens, m->visible + i * m->n_visible, m->n_visible,
+        m->corrupt->route(m->host_embed + i * m->n_embed, m->host_src + i * m->n_tokens,
+                          m->host_pos + i * m->n_tokens, m->visible + i * m->n_visible, m->n_visible,
                           m->masked + i * m->n_masked, m->n_masked);
     put_i32(d, m->embed_idx, m->host_embed, m->n, m->n_embed);
     put_i32(d, m->src, m->host_src, m->n, m->n_tokens);
@@ -29,14 +33,23 @@ static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
     return EHM_OK;
 }
 
-ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err) {
+ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed,
+                         ehm_err *err) {
     EHM_TRY(check_batch(m, b, err));
-    m->n_visible = ehm_mask_n_visible(m->shape.n_patches, m->mask_ratio), m->n_masked = m->shape.n_patches - m->n_visible;
-    if (m->n_visible < 1) return EHM_FAIL(err, EHM_E_ARG, "mask_ratio %g leaves no patch of %d visible", m->mask_ratio, (int)m->shape.n_patches);
+    m->n_visible = ehm_mask_n_visible(m->shape.n_patches, m->mask_ratio),
+    m->n_masked = m->shape.n_patches - m->n_visible;
+    if (m->n_visible < 1)
+        return EHM_FAIL(err, EHM_E_ARG, "mask_ratio %g leaves no patch of %d visible", m->mask_ratio,
+                        (int)m->shape.n_patches);
     for (int64_t i = 0; i < b->n; i++) {
         ehm_arena_reset(&m->scratch);
-        ehm_mask_in in = {.grid_h = m->shape.grid_h, .grid_w = m->shape.grid_w, .n_masked = m->n_masked, .n_views = 1, .progress_frac = progress,
-                          .rng = ehm_rng_of(seed, EHM_RNG_mask, (uint32_t)b->epoch, (uint64_t)(b->slots ? b->slots[i] : i))};
+        ehm_mask_in in = {.grid_h = m->shape.grid_h,
+                          .grid_w = m->shape.grid_w,
+                          .n_masked = m->n_masked,
+                          .n_views = 1,
+                          .progress_frac = progress,
+                          .rng = ehm_rng_of(seed, EHM_RNG_mask, (uint32_t)b->epoch,
+                                            (uint64_t)(b->slots ? b->slots[i] : i))};
         ehm_mask mask = {.visible = m->visible + i * m->n_visible, .masked = m->masked + i * m->n_masked};
         EHM_TRY(ehm_mask_draw(m->rule, &mask, &in, &m->scratch, err));
     }
@@ -44,24 +57,29 @@ ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float pr
 }
 
 /* Each patch once, in one of the two lists. */
-static ehm_code check_lists(const ehm_method *m, int64_t i, const int32_t *visible, const int32_t *masked, int32_t n_visible, uint8_t *seen, ehm_err *err) {
+static ehm_code check_lists(const ehm_method *m, int64_t i, const int32_t *visible, const int32_t *masked,
+                            int32_t n_visible, uint8_t *seen, ehm_err *err) {
     int32_t L = m->shape.n_patches;
     memset(seen, 0, (size_t)L);
     for (int32_t k = 0; k < L; k++) {
         int32_t p = k < n_visible ? visible[i * n_visible + k] : masked[i * (L - n_visible) + k - n_visible];
         if (p < 0 || p >= L || seen[p])
-            return EHM_FAIL(err, EHM_E_ARG, "mask of picture %lld: patch %d is %s", (long long)i, (int)p, p < 0 || p >= L ? "outside the picture" : "named twice");
+            return EHM_FAIL(err, EHM_E_ARG, "mask of picture %lld: patch %d is %s", (long long)i, (int)p,
+                            p < 0 || p >= L ? "outside the picture" : "named twice");
         seen[p] = 1;
     }
     return EHM_OK;
 }
 
-ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible, const int32_t *masked, int32_t n_visible, ehm_err *err) {
+ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible,
+                               const int32_t *masked, int32_t n_visible, ehm_err *err) {
     int32_t L = m->shape.n_patches, n_masked = L - n_visible;
     EHM_TRY(check_batch(m, b, err));
-    if (n_visible < 1 || n_visible > L) return EHM_FAIL(err, EHM_E_ARG, "%d of %d patches visible", (int)n_visible, (int)L);
+    if (n_visible < 1 || n_visible > L)
+        return EHM_FAIL(err, EHM_E_ARG, "%d of %d patches visible", (int)n_visible, (int)L);
     if (m->train && n_masked != m->cap_masked)
-        return EHM_FAIL(err, EHM_E_ARG, "masks that hide %d patches, but training was planned for %d", (int)n_masked, (int)m->cap_masked);
+        return EHM_FAIL(err, EHM_E_ARG, "masks that hide %d patches, but training was planned for %d",
+                        (int)n_masked, (int)m->cap_masked);
     ehm_arena_reset(&m->scratch);
     uint8_t *seen = EHM_NEW_N(&m->scratch, uint8_t, L);
     if (!seen) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to check masks of %d patches", (int)L);

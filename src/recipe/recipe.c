@@ -1,9 +1,16 @@
 #include "recipe/method_int.h"
 #include <string.h>
 
-#define RECIPE(id, what, from, m, c, t, h, l, ...)                                                                                    \
-    static const ehm_override overrides_##id[] = {__VA_ARGS__, {NULL, NULL}};                                                         \
-    static const ehm_recipe recipe_##id = {.name = #id, .summary = what, .source = from, .mask = m, .corrupt = c, .target = t, .head = h, .loss = l, \
+#define RECIPE(id, what, from, m, c, t, h, l, ...)                            \
+    static const ehm_override overrides_##id[] = {__VA_ARGS__, {NULL, NULL}}; \
+    static const ehm_recipe recipe_##id = {.name = #id,                       \
+                                           .summary = what,                   \
+                                           .source = from,                    \
+                                           .mask = m,                         \
+                                           .corrupt = c,                      \
+                                           .target = t,                       \
+                                           .head = h,                         \
+                                           .loss = l,                         \
                                            .defaults = overrides_##id};
 #include "recipe/recipes.def"
 #undef RECIPE
@@ -74,22 +81,31 @@ static const ehm_head *const heads[] = {
         if (!strcmp((*p)->name, name)) return *p;                           \
     EHM_FAIL(err, EHM_E_CONFIG, what " \"%s\" is not known", name);         \
     return NULL
-const ehm_corrupt *ehm_corrupt_find(const char *name, ehm_err *err) { FIND("corruption", ehm_corrupt, corrupts); }
+const ehm_corrupt *ehm_corrupt_find(const char *name, ehm_err *err) {
+    FIND("corruption", ehm_corrupt, corrupts);
+}
 const ehm_target *ehm_target_find(const char *name, ehm_err *err) { FIND("target", ehm_target, targets); }
 const ehm_head *ehm_head_find(const char *name, ehm_err *err) { FIND("head", ehm_head, heads); }
 #undef FIND
 
-ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c, const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err) {
+ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c,
+                       const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err) {
     if (c->drops && !h->speaks_of_dropped)
-        return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: corruption \"%s\" drops patches, and head \"%s\" cannot predict for patches that have no token", recipe, c->name, h->name);
+        return EHM_FAIL(
+            err, EHM_E_CONFIG,
+            "recipe %s: corruption \"%s\" drops patches, and head \"%s\" cannot predict for patches that have no token",
+            recipe, c->name, h->name);
     if (t->gives != h->gives)
-        return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: target \"%s\" is %s, but head \"%s\" predicts %s", recipe, t->name, ehm_target_kind_name(t->gives), h->name,
+        return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: target \"%s\" is %s, but head \"%s\" predicts %s",
+                        recipe, t->name, ehm_target_kind_name(t->gives), h->name,
                         ehm_target_kind_name(h->gives));
     if (t->gives != l->wants)
-        return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: target \"%s\" is %s, but loss \"%s\" compares %s", recipe, t->name, ehm_target_kind_name(t->gives), l->name,
+        return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: target \"%s\" is %s, but loss \"%s\" compares %s",
+                        recipe, t->name, ehm_target_kind_name(t->gives), l->name,
                         ehm_target_kind_name(l->wants));
     if (rule->needs)
-        return EHM_FAIL(err, EHM_E_CONFIG, "mask rule \"%s\" needs %s, which recipe %s does not give", rule->name,
-                        rule->needs & EHM_MASK_NEEDS_ATTENTION ? "the model's attention" : "a score a patch", recipe);
+        return EHM_FAIL(
+            err, EHM_E_CONFIG, "mask rule \"%s\" needs %s, which recipe %s does not give", rule->name,
+            rule->needs & EHM_MASK_NEEDS_ATTENTION ? "the model's attention" : "a score a patch", recipe);
     return EHM_OK;
 }

@@ -36,12 +36,16 @@ static void refused(const char *header, size_t n_data, ehm_code code, const char
 
 static double expected(const ehm_st_tensor *t, int i, int64_t k) {
     int64_t v = (k * 3 + i) % 50;
-    return t->dtype == EHM_BOOL ? (double)(v % 2) : t->dtype == EHM_F32 || t->dtype == EHM_F64 || t->dtype == EHM_F16 || t->dtype == EHM_BF16 ? (double)(v - 20) / 8 : (double)v;
+    return t->dtype == EHM_BOOL ? (double)(v % 2)
+           : t->dtype == EHM_F32 || t->dtype == EHM_F64 || t->dtype == EHM_F16 || t->dtype == EHM_BF16
+               ? (double)(v - 20) / 8
+               : (double)v;
 }
 
 TEST(safetensors, file_of_the_reference_library) {
     const char *names[] = {"f32", "f64", "f16", "bf16", "i64", "i32", "i16", "u8", "i8", "bool"};
-    const ehm_dtype types[] = {EHM_F32, EHM_F64, EHM_F16, EHM_BF16, EHM_I64, EHM_I32, EHM_I16, EHM_U8, EHM_I8, EHM_BOOL};
+    const ehm_dtype types[] = {EHM_F32, EHM_F64, EHM_F16, EHM_BF16, EHM_I64,
+                               EHM_I32, EHM_I16, EHM_U8,  EHM_I8,   EHM_BOOL};
     ehm_st *f;
     ehm_err err = {0};
     char name[32];
@@ -63,12 +67,14 @@ TEST(safetensors, file_of_the_reference_library) {
             CHECK_FAILS(ehm_st_to_f32(t, v, &err), &err, EHM_E_UNSUPPORTED, names[i]);
             for (int64_t k = 0; k < t->count; k++) {
                 int64_t x = 0;
-                memcpy(&x, (const uint8_t *)t->data + (size_t)k * ehm_dtype_size(t->dtype), ehm_dtype_size(t->dtype));
+                memcpy(&x, (const uint8_t *)t->data + (size_t)k * ehm_dtype_size(t->dtype),
+                       ehm_dtype_size(t->dtype));
                 CHECK_NEAR((double)x, expected(t, i, k), 0);
             }
         }
     }
-    const ehm_st_tensor *m = ehm_st_find(f, "matrix"), *s = ehm_st_find(f, "scalar"), *e = ehm_st_find(f, "empty");
+    const ehm_st_tensor *m = ehm_st_find(f, "matrix"), *s = ehm_st_find(f, "scalar"),
+                        *e = ehm_st_find(f, "empty");
     REQUIRE(m && s && e);
     CHECK(m->rank == 2 && m->dim[0] == 2 && m->dim[1] == 3);
     CHECK(s->rank == 0 && s->count == 1);
@@ -104,7 +110,8 @@ TEST(safetensors, round_trip) {
     CHECK_STR(ehm_st_meta_at(f, 0)->key, "format");
     for (int i = 0; i < 6; i++) {
         const ehm_st_tensor *r = ehm_st_find(f, t[i].name);
-        REQUIRE(r && r->dtype == t[i].dtype && r->rank == t[i].rank && r->count == t[i].count && r->bytes == t[i].bytes);
+        REQUIRE(r && r->dtype == t[i].dtype && r->rank == t[i].rank && r->count == t[i].count &&
+                r->bytes == t[i].bytes);
         CHECK(!r->bytes || !memcmp(r->data, t[i].data, r->bytes));
         CHECK((uintptr_t)r->data % ehm_dtype_size(r->dtype) == 0); /* sorted by alignment, header padded */
     }
@@ -115,7 +122,8 @@ TEST(safetensors, round_trip) {
 
 TEST(safetensors, same_content_same_bytes) {
     float a[2] = {1, 2};
-    ehm_st_tensor t[] = {{.name = "b", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}, {.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}};
+    ehm_st_tensor t[] = {{.name = "b", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8},
+                         {.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}};
     ehm_st_tensor u[] = {t[1], t[0]};
     ehm_err err = {0};
     ehm_arena arena = {0};
@@ -131,7 +139,8 @@ TEST(safetensors, same_content_same_bytes) {
 
 TEST(safetensors, write_refuses) {
     float a[2] = {1, 2};
-    ehm_st_tensor t[] = {{.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}, {.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}};
+    ehm_st_tensor t[] = {{.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8},
+                         {.name = "a", .dtype = EHM_F32, .rank = 1, .dim = {2}, .data = a, .bytes = 8}};
     ehm_err err = {0};
     char *p = tmp_path("w");
     CHECK_FAILS(ehm_st_write(p, t, 2, NULL, 0, &err), &err, EHM_E_ARG, "two tensors are named \"a\"");
@@ -144,26 +153,45 @@ TEST(safetensors, write_refuses) {
 
 TEST(safetensors, hostile_headers) {
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 7, EHM_E_FORMAT, "cut short");
-    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 9, EHM_E_FORMAT, "9 bytes of data, but the tensors hold 8");
+    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 9, EHM_E_FORMAT,
+            "9 bytes of data, but the tensors hold 8");
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,7]}}", 7, EHM_E_FORMAT, "need 8");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", 6, EHM_E_FORMAT, "inside the one before it");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "inside the one before it");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[5,9]}}", 9, EHM_E_FORMAT, "after a gap");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}", 5, EHM_E_FORMAT, "after a gap");
+    refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+        6, EHM_E_FORMAT, "inside the one before it");
+    refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}",
+        4, EHM_E_FORMAT, "inside the one before it");
+    refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[5,9]}}",
+        9, EHM_E_FORMAT, "after a gap");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[1,5]}}", 5, EHM_E_FORMAT,
+            "after a gap");
     refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,0]}}", 4, EHM_E_FORMAT, "not within");
-    refused("{\"a\":{\"dtype\":\"Q7\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "unknown dtype \"Q7\"");
-    refused("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_UNSUPPORTED, "F8_E4M3");
+    refused("{\"a\":{\"dtype\":\"Q7\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT,
+            "unknown dtype \"Q7\"");
+    refused("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_UNSUPPORTED,
+            "F8_E4M3");
     refused("{\"a\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "no dtype");
     refused("{\"a\":{\"dtype\":\"U8\",\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "no shape");
     refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, EHM_E_FORMAT, "no data_offsets");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4,4]}}", 4, EHM_E_FORMAT, "no data_offsets");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "not a size");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4.5],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "not a size");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[\"4\"],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT, "not a size");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,4]}}", 4, EHM_E_UNSUPPORTED, "9 dims");
-    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0, EHM_E_FORMAT, "overflows");
-    refused("{\"a\":{\"dtype\":\"F64\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0, EHM_E_FORMAT, "overflows");
-    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8, EHM_E_FORMAT, "a");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4,4]}}", 4, EHM_E_FORMAT,
+            "no data_offsets");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[-4],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT,
+            "not a size");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[4.5],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT,
+            "not a size");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[\"4\"],\"data_offsets\":[0,4]}}", 4, EHM_E_FORMAT,
+            "not a size");
+    refused("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,4]}}", 4,
+            EHM_E_UNSUPPORTED, "9 dims");
+    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0,
+            EHM_E_FORMAT, "overflows");
+    refused("{\"a\":{\"dtype\":\"F64\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0,
+            EHM_E_FORMAT, "overflows");
+    refused(
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
+        8, EHM_E_FORMAT, "a");
     refused("{\"__metadata__\":{\"n\":1}}", 0, EHM_E_FORMAT, "is not a string");
     refused("{\"__metadata__\":[]}", 0, EHM_E_FORMAT, "not an object");
     refused("{\"a\":3}", 0, EHM_E_FORMAT, "not an object");
@@ -193,12 +221,14 @@ TEST(safetensors, hostile_lengths) {
     CHECK_FAILS(ehm_st_open(&f, "/", &err), &err, EHM_E_FORMAT, "not a regular file");
 }
 
-/* Every length of a good file that is cut short, and every byte of its header changed: an error or a file that still holds together. */
+/* Every length of a good file that is cut short, and every byte of its header changed: an error or a file
+ * that still holds together. */
 TEST(safetensors, cut_and_changed) {
     ehm_err err = {0};
     ehm_arena a = {0};
     ehm_bytes whole;
-    REQUIRE_OK(ehm_file_read(&whole, ehm_test_path("tests/golden/safetensors/mixed.safetensors"), &a, &err), &err);
+    REQUIRE_OK(ehm_file_read(&whole, ehm_test_path("tests/golden/safetensors/mixed.safetensors"), &a, &err),
+               &err);
     char *path = tmp_path("c");
     ehm_st *f;
     for (size_t n = 0; n < whole.len; n += n < 16 ? 1 : 37) {
@@ -214,7 +244,8 @@ TEST(safetensors, cut_and_changed) {
         if (!ehm_st_open(&f, path, &why)) {
             uint64_t sum = 0;
             for (int32_t k = 0; k < ehm_st_count(f); k++)
-                for (size_t j = 0; j < ehm_st_at(f, k)->bytes; j++) sum += ((const uint8_t *)ehm_st_at(f, k)->data)[j];
+                for (size_t j = 0; j < ehm_st_at(f, k)->bytes; j++)
+                    sum += ((const uint8_t *)ehm_st_at(f, k)->data)[j];
             CHECK(sum > 0);
             ehm_st_close(f);
         } else {

@@ -3,7 +3,8 @@
 
 static void make_info(ehm_weights_info *info, const golden *g) {
     memset(info, 0, sizeof *info);
-    info->shape = g->shape, info->has_decoder = true, info->norm_pix = g->gc->norm_pix, info->has_stats = true;
+    info->shape = g->shape, info->has_decoder = true, info->norm_pix = g->gc->norm_pix,
+    info->has_stats = true;
     for (int32_t c = 0; c < g->gc->c; c++) info->mean[c] = 0.1 * (c + 1) + 1e-17, info->std[c] = 1.0 / 3 + c;
     strcpy(info->fit, "crop"), strcpy(info->recipe, "mae"), strcpy(info->mask, "random");
 }
@@ -33,7 +34,8 @@ TEST(weights_file, round_trip_and_metadata) {
         CHECK(!guessed);
         CHECK(ehm_vit_shape_equal(&back.shape, &g.shape));
         CHECK(back.has_decoder && back.has_stats && back.norm_pix == g.gc->norm_pix);
-        for (int32_t c = 0; c < g.gc->c; c++) CHECK(back.mean[c] == info.mean[c] && back.std[c] == info.std[c]); /* to the last bit */
+        for (int32_t c = 0; c < g.gc->c; c++)
+            CHECK(back.mean[c] == info.mean[c] && back.std[c] == info.std[c]); /* to the last bit */
         CHECK_STR(back.fit, "crop");
         CHECK_STR(back.recipe, "mae");
         CHECK_STR(back.mask, "random");
@@ -66,7 +68,8 @@ TEST(weights_file, encoder_only) {
     CHECK(!back.has_decoder && !guessed);
     CHECK_INT(back.shape.decoder_depth, 0);
     CHECK_INT(back.shape.img_w, 24);
-    CHECK_FAILS(ehm_weights_load(ehm_method_weights(g.m), g.d, f, false, &rep, &err), &err, EHM_E_MISMATCH, "first \"mask_token\"");
+    CHECK_FAILS(ehm_weights_load(ehm_method_weights(g.m), g.d, f, false, &rep, &err), &err, EHM_E_MISMATCH,
+                "first \"mask_token\"");
     ehm_err_clear(&err);
     CHECK_OK(ehm_weights_load(ehm_method_weights(g.m), g.d, f, true, &rep, &err), &err);
     CHECK_INT(rep.n_matched, ehm_st_count(f));
@@ -97,7 +100,8 @@ TEST(weights_file, deduced_sizes) {
     golden_close(&g);
     golden_open(&g, 0, "ref", EHM_F32, false);
     CHECK_FAILS(ehm_weights_describe(&info, g.weights, &guessed, &err), &err, EHM_E_MISMATCH, "square grid");
-    CHECK_FAILS(ehm_weights_describe(&info, g.data, &guessed, &err), &err, EHM_E_MISMATCH, "no tensor \"patch_embed.proj.weight\"");
+    CHECK_FAILS(ehm_weights_describe(&info, g.data, &guessed, &err), &err, EHM_E_MISMATCH,
+                "no tensor \"patch_embed.proj.weight\"");
     golden_close(&g);
 }
 
@@ -111,7 +115,8 @@ TEST(weights_file, another_shape_is_refused_and_nothing_moves) {
     int64_t n = ehm_view_count(w->flat[0]);
     float *before = malloc((size_t)n * sizeof *before), *after = malloc((size_t)n * sizeof *after);
     ehm_download(g.d, before, w->flat[0], (size_t)n * sizeof *before);
-    CHECK_FAILS(ehm_weights_load(w, g.d, other.weights, false, &rep, &err), &err, EHM_E_MISMATCH, "tensor \"cls_token\" is 1x1x24 in the file, but 1x1x16 in the model");
+    CHECK_FAILS(ehm_weights_load(w, g.d, other.weights, false, &rep, &err), &err, EHM_E_MISMATCH,
+                "tensor \"cls_token\" is 1x1x24 in the file, but 1x1x16 in the model");
     ehm_download(g.d, after, w->flat[0], (size_t)n * sizeof *after);
     CHECK(!memcmp(before, after, (size_t)n * sizeof *before));
     free(before), free(after);

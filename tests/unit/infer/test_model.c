@@ -34,19 +34,22 @@ static void check_features(const char *device, int32_t i_case, bool encoder_only
     ehm_err err = {0};
     write_model(path, i_case, encoder_only);
     ehm_st *data = golden_data(i_case);
-    const ehm_st_tensor *px = ehm_st_find(data, "pixels"), *cls = ehm_st_find(data, "cls"), *mean = ehm_st_find(data, "mean_tokens");
+    const ehm_st_tensor *px = ehm_st_find(data, "pixels"), *cls = ehm_st_find(data, "cls"),
+                        *mean = ehm_st_find(data, "mean_tokens");
     const ehm_st_tensor *hidden = ehm_st_find(data, "hidden1"), *attn = ehm_st_find(data, "attention1");
     ehm_model_opt opt = {.device = device, .threads = 2, .dtype = "f32", .batch = 5};
     REQUIRE_OK(ehm_model_open(&m, path, &opt, &err), &err);
     const ehm_vit_shape *s = ehm_model_shape(m);
     CHECK_INT(ehm_model_has_decoder(m), !encoder_only);
     CHECK_INT(ehm_model_batch(m), 5);
-    CHECK_STR(ehm_model_dtype(m), strcmp(device, "ref64") ? "f32" : "f64"); /* the double device knows nothing else */
+    CHECK_STR(ehm_model_dtype(m),
+              strcmp(device, "ref64") ? "f32" : "f64"); /* the double device knows nothing else */
     CHECK_STR(ehm_model_fit(m), "crop");
     CHECK_INT(s->img_w, golden_cases[i_case].w);
     int32_t n = (int32_t)px->dim[0];
     int64_t N = 1 + s->n_patches, D = s->embed_dim, H = s->num_heads;
-    float *a = malloc((size_t)(n * N * (N * H + D)) * sizeof *a), *b = malloc((size_t)(n * N * D) * sizeof *b);
+    float *a = malloc((size_t)(n * N * (N * H + D)) * sizeof *a),
+          *b = malloc((size_t)(n * N * D) * sizeof *b);
     REQUIRE_OK(ehm_model_features(m, px->data, EHM_U8, n, EHM_POOL_CLS, a, &err), &err);
     CHECK_CLOSE_F32(a, (const float *)cls->data, cls->count, tol);
     REQUIRE_OK(ehm_model_cls_mean(m, px->data, EHM_U8, n, a, b, &err), &err);
@@ -100,11 +103,15 @@ TEST(model, batch_size_changes_nothing) {
     ehm_model_opt opt = {.device = "ref", .dtype = "f32", .batch = 3};
     REQUIRE_OK(ehm_model_open(&m, path, &opt, &err), &err);
     REQUIRE_OK(ehm_model_features(m, px, EHM_U8, 3, EHM_POOL_MEAN, all, &err), &err);
-    for (int i = 0; i < 3; i++) REQUIRE_OK(ehm_model_features(m, px + i * 16 * 24 * 3, EHM_U8, 1, EHM_POOL_MEAN, one + i * 16, &err), &err);
+    for (int i = 0; i < 3; i++)
+        REQUIRE_OK(ehm_model_features(m, px + i * 16 * 24 * 3, EHM_U8, 1, EHM_POOL_MEAN, one + i * 16, &err),
+                   &err);
     CHECK_CLOSE_F32(one, all, 48, 1e-6);
-    CHECK_FAILS(ehm_model_features(m, px, EHM_U8, 4, EHM_POOL_MEAN, all, &err), &err, EHM_E_ARG, "4 pictures");
+    CHECK_FAILS(ehm_model_features(m, px, EHM_U8, 4, EHM_POOL_MEAN, all, &err), &err, EHM_E_ARG,
+                "4 pictures");
     CHECK_FAILS(ehm_model_features(m, px, EHM_I32, 1, EHM_POOL_MEAN, all, &err), &err, EHM_E_ARG, "i32");
-    CHECK_FAILS(ehm_model_attention(m, px, EHM_U8, 1, 2, false, all, &err), &err, EHM_E_ARG, "blocks are 0 to 1");
+    CHECK_FAILS(ehm_model_attention(m, px, EHM_U8, 1, 2, false, all, &err), &err, EHM_E_ARG,
+                "blocks are 0 to 1");
     CHECK_FAILS(ehm_model_hidden(m, px, EHM_U8, 1, 3, all, &err), &err, EHM_E_ARG, "to 2");
     ehm_model_close(m);
     ehm_st_close(data);
@@ -125,7 +132,9 @@ TEST(model, reconstruction) {
         float *pred = malloc(want->bytes), loss, features[24];
         /* A feature pass in between uses the same scratch. */
         REQUIRE_OK(ehm_model_features(m, g.batch.pixels, EHM_U8, 1, EHM_POOL_CLS, features, &err), &err);
-        REQUIRE_OK(ehm_model_reconstruct(m, g.batch.pixels, EHM_U8, g.n, g.visible, g.masked, g.n_visible, pred, &loss, &err), &err);
+        REQUIRE_OK(ehm_model_reconstruct(m, g.batch.pixels, EHM_U8, g.n, g.visible, g.masked, g.n_visible,
+                                         pred, &loss, &err),
+                   &err);
         CHECK_CLOSE_F32(pred, (const float *)want->data, want->count, 1e-5);
         double l = *(const double *)golden_get(&g, "loss")->data;
         CHECK_NEAR(loss, l, 1e-5 * l);
@@ -145,7 +154,8 @@ TEST(model, encoder_only_cannot_reconstruct) {
     write_model(path, 0, true);
     ehm_model_opt opt = {.device = "ref"};
     REQUIRE_OK(ehm_model_open(&m, path, &opt, &err), &err);
-    CHECK_FAILS(ehm_model_reconstruct(m, px, EHM_U8, 1, list, list + 6, 6, NULL, NULL, &err), &err, EHM_E_MISMATCH, "no decoder");
+    CHECK_FAILS(ehm_model_reconstruct(m, px, EHM_U8, 1, list, list + 6, 6, NULL, NULL, &err), &err,
+                EHM_E_MISMATCH, "no decoder");
     ehm_model_close(m);
 }
 
@@ -155,9 +165,11 @@ TEST(model, names_that_open_nothing) {
     ehm_model_opt opt = {.device = "ref"};
     CHECK_FAILS(ehm_model_open(&m, "/no/such", &opt, &err), &err, EHM_E_CONFIG, "/no/such: no such file");
     CHECK_FAILS(ehm_model_open(&m, "tiny", &opt, &err), &err, EHM_E_CONFIG, "untrained:tiny");
-    CHECK_FAILS(ehm_model_open(&m, "untrained:giant", &opt, &err), &err, EHM_E_CONFIG, "neither a run folder nor a preset");
+    CHECK_FAILS(ehm_model_open(&m, "untrained:giant", &opt, &err), &err, EHM_E_CONFIG,
+                "neither a run folder nor a preset");
     CHECK_FAILS(ehm_model_open(&m, ehm_test_tmp(), &opt, &err), &err, EHM_E_MISMATCH, "no model.safetensors");
-    CHECK_FAILS(ehm_model_open(&m, ehm_test_path("tests/golden/mae/HOW"), &opt, &err), &err, EHM_E_FORMAT, "not a safetensors file");
+    CHECK_FAILS(ehm_model_open(&m, ehm_test_path("tests/golden/mae/HOW"), &opt, &err), &err, EHM_E_FORMAT,
+                "not a safetensors file");
     CHECK_FAILS(ehm_model_open(&m, NULL, &opt, &err), &err, EHM_E_CONFIG, "no model given");
     opt.dtype = "f8";
     CHECK_FAILS(ehm_model_open(&m, "untrained:pico", &opt, &err), &err, EHM_E_CONFIG, "f8");
@@ -167,7 +179,8 @@ TEST(model, names_that_open_nothing) {
     ehm_model_close(NULL);
 }
 
-/* untrained:RUN is the weights before step 1: the configuration's sizes and seed, drawn as training draws them. */
+/* untrained:RUN is the weights before step 1: the configuration's sizes and seed, drawn as training draws
+ * them. */
 TEST(model, untrained_run_is_the_start) {
     ehm_err err = {0};
     ehm_config c;
@@ -232,21 +245,24 @@ TEST(model, file_of_others) {
     ehm_err err = {0};
     ehm_model *m;
     ehm_model_opt opt = {.device = "ref", .batch = 2};
-    REQUIRE_OK(ehm_model_open(&m, ehm_test_path("tests/golden/mae/grey_weights.safetensors"), &opt, &err), &err);
+    REQUIRE_OK(ehm_model_open(&m, ehm_test_path("tests/golden/mae/grey_weights.safetensors"), &opt, &err),
+               &err);
     CHECK_INT(ehm_model_shape(m)->embed_dim, 24);
     CHECK(ehm_model_has_decoder(m));
     ehm_model_close(m);
 }
 
 typedef struct { int64_t n; float *rows; int64_t dim; const ehm_batch *last; } collected;
-static ehm_code collect(void *ctx, const ehm_batch *b, const float *cls, const float *mean, const float *patches, ehm_err *err) {
+static ehm_code collect(void *ctx, const ehm_batch *b, const float *cls, const float *mean,
+                        const float *patches, ehm_err *err) {
     collected *c = ctx;
     (void)mean, (void)patches, (void)err;
     memcpy(c->rows + c->n * c->dim, cls, (size_t)b->n * (size_t)c->dim * sizeof *cls);
     c->n += b->n;
     return EHM_OK;
 }
-static ehm_code refuse(void *ctx, const ehm_batch *b, const float *cls, const float *mean, const float *patches, ehm_err *err) {
+static ehm_code refuse(void *ctx, const ehm_batch *b, const float *cls, const float *mean,
+                       const float *patches, ehm_err *err) {
     (void)ctx, (void)b, (void)cls, (void)mean, (void)patches;
     return EHM_FAIL(err, EHM_E_ARG, "enough");
 }
@@ -260,7 +276,8 @@ TEST(model, run_dataset) {
     REQUIRE_OK(ehm_model_open(&m, "untrained:pico", &opt, &err), &err);
     REQUIRE_OK(ehm_dataset_open(&ds, &(ehm_strs){&path, 1}, &(ehm_dataset_opt){.channels = 3}, &err), &err);
     int64_t D = ehm_model_shape(m)->embed_dim;
-    collected a = {.rows = calloc(21, (size_t)D * sizeof(float)), .dim = D}, b = {.rows = calloc(21, (size_t)D * sizeof(float)), .dim = D};
+    collected a = {.rows = calloc(21, (size_t)D * sizeof(float)), .dim = D},
+              b = {.rows = calloc(21, (size_t)D * sizeof(float)), .dim = D};
     REQUIRE_OK(ehm_model_run_dataset(m, ds, 2, false, collect, &a, &err), &err);
     CHECK_INT(a.n, 21);
     REQUIRE_OK(ehm_model_run_dataset(m, ds, 1, true, collect, &b, &err), &err);
@@ -271,7 +288,8 @@ TEST(model, run_dataset) {
     ehm_dataset_close(ds);
     ehm_err_clear(&err);
     REQUIRE_OK(ehm_dataset_open(&ds, &(ehm_strs){&path, 1}, &(ehm_dataset_opt){.channels = 1}, &err), &err);
-    CHECK_FAILS(ehm_model_run_dataset(m, ds, 1, false, collect, &a, &err), &err, EHM_E_MISMATCH, "1 channels, but the model takes 3");
+    CHECK_FAILS(ehm_model_run_dataset(m, ds, 1, false, collect, &a, &err), &err, EHM_E_MISMATCH,
+                "1 channels, but the model takes 3");
     ehm_dataset_close(ds);
     free(a.rows), free(b.rows);
     ehm_model_close(m);

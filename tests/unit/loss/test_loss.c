@@ -17,8 +17,10 @@ TEST(loss, mse_by_hand) {
     ehm_plan_begin(&plan, d);
     for (int pass = 0; pass < 2; pass++) {
         l->plan(&cache, &plan, 4, 3); /* room for more rows than come */
-        p = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3), t = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3);
-        dp = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3), loss = ehm_plan_1d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1);
+        p = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3),
+        t = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3);
+        dp = ehm_plan_3d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1, 2, 3),
+        loss = ehm_plan_1d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1);
         if (!pass) REQUIRE_OK(ehm_plan_commit(&plan, &err), &err);
     }
     REQUIRE_OK(ehm_plan_end(&plan, &err), &err);

@@ -1,14 +1,21 @@
 #include "harness.h"
 #include "mask/mask.h"
 
-static void draw_one(const ehm_mask_rule *r, ehm_mask *m, int32_t gh, int32_t gw, int32_t n_masked, uint64_t sample, ehm_arena *scratch) {
+static void draw_one(const ehm_mask_rule *r, ehm_mask *m, int32_t gh, int32_t gw, int32_t n_masked,
+                     uint64_t sample, ehm_arena *scratch) {
     ehm_err err = {0};
-    ehm_mask_in in = {.grid_h = gh, .grid_w = gw, .n_masked = n_masked, .n_views = 1, .progress_frac = 0.5f, .rng = ehm_rng_of(ehm_test_seed(), EHM_RNG_mask, 0, sample)};
+    ehm_mask_in in = {.grid_h = gh,
+                      .grid_w = gw,
+                      .n_masked = n_masked,
+                      .n_views = 1,
+                      .progress_frac = 0.5f,
+                      .rng = ehm_rng_of(ehm_test_seed(), EHM_RNG_mask, 0, sample)};
     ehm_arena_reset(scratch);
     REQUIRE_OK(ehm_mask_draw(r, m, &in, scratch, &err), &err);
 }
 
-/* Every rule that needs nothing of the model, every count, awkward grids: the lists are looked at here, not by the code under test. */
+/* Every rule that needs nothing of the model, every count, awkward grids: the lists are looked at here, not
+ * by the code under test. */
 TEST(mask, promises_of_every_rule) {
     const int32_t grid[][2] = {{1, 1}, {1, 7}, {7, 3}, {14, 14}};
     ehm_arena scratch = {0};
@@ -24,7 +31,8 @@ TEST(mask, promises_of_every_rule) {
                 draw_one(*r, &m, grid[g][0], grid[g][1], k, (uint64_t)k, &scratch);
                 CHECK_INT(m.n_masked, k);
                 CHECK_INT(m.n_visible, n - k);
-                for (int32_t i = 0; i < n - k; i++) seen[visible[i]]++, CHECK(!i || visible[i] > visible[i - 1]);
+                for (int32_t i = 0; i < n - k; i++)
+                    seen[visible[i]]++, CHECK(!i || visible[i] > visible[i - 1]);
                 for (int32_t i = 0; i < k; i++) seen[masked[i]]++, CHECK(!i || masked[i] > masked[i - 1]);
                 for (int32_t i = 0; i < n; i++) CHECK_INT(seen[i], 1);
             }
@@ -57,7 +65,8 @@ TEST(mask, random_is_uniform_over_subsets) {
     double chi = 0, expect = DRAWS / 15.0;
     int32_t n_subsets = 0;
     for (int32_t i = 0; i < 64; i++)
-        if (__builtin_popcount((unsigned)i) == 2) chi += (count[i] - expect) * (count[i] - expect) / expect, n_subsets++;
+        if (__builtin_popcount((unsigned)i) == 2)
+            chi += (count[i] - expect) * (count[i] - expect) / expect, n_subsets++;
     CHECK_INT(n_subsets, 15);
     CHECK_NEAR(chi, 14, 43);
     ehm_arena_free(&scratch);
@@ -85,7 +94,8 @@ TEST(mask, same_stream_same_mask) {
     ehm_arena scratch = {0};
     int32_t v[2][196], k[2][196];
     ehm_mask a = {.visible = v[0], .masked = k[0]}, b = {.visible = v[1], .masked = k[1]};
-    draw_one(ehm_mask_rules[0], &a, 14, 14, 147, 5, &scratch), draw_one(ehm_mask_rules[0], &b, 14, 14, 147, 5, &scratch);
+    draw_one(ehm_mask_rules[0], &a, 14, 14, 147, 5, &scratch),
+        draw_one(ehm_mask_rules[0], &b, 14, 14, 147, 5, &scratch);
     CHECK(!memcmp(v[0], v[1], 49 * sizeof(int32_t)));
     draw_one(ehm_mask_rules[0], &b, 14, 14, 147, 6, &scratch);
     CHECK(memcmp(v[0], v[1], 49 * sizeof(int32_t)));
@@ -97,7 +107,8 @@ TEST(mask, views_differ) {
     ehm_arena scratch = {0};
     int32_t v[2][64], k[2][64];
     ehm_mask m[2] = {{.visible = v[0], .masked = k[0]}, {.visible = v[1], .masked = k[1]}};
-    ehm_mask_in in = {.grid_h = 8, .grid_w = 8, .n_masked = 48, .n_views = 2, .rng = ehm_rng_of(1, EHM_RNG_mask, 0, 0)};
+    ehm_mask_in in = {
+        .grid_h = 8, .grid_w = 8, .n_masked = 48, .n_views = 2, .rng = ehm_rng_of(1, EHM_RNG_mask, 0, 0)};
     REQUIRE_OK(ehm_mask_draw(ehm_mask_rules[0], m, &in, &scratch, &err), &err);
     CHECK_INT(m[1].n_visible, 16);
     CHECK(memcmp(v[0], v[1], 16 * sizeof(int32_t)));
@@ -113,6 +124,35 @@ TEST(mask, from_noise_keeps_the_smallest_and_breaks_ties_low) {
     REQUIRE_OK(ehm_mask_from_noise(&m, noise, 6, 3, &scratch, &err), &err);
     CHECK(v[0] == 0 && v[1] == 1 && v[2] == 5);
     CHECK(k[0] == 2 && k[1] == 3 && k[2] == 4);
+    ehm_arena_free(&scratch);
+}
+
+/* Against a plain count of what is smaller, on noise with many ties and both zeros. */
+TEST(mask, from_noise_by_counting) {
+    ehm_err err = {0};
+    ehm_arena scratch = {0};
+    int32_t v[64], k[64];
+    for (uint64_t round = 0; round < 500; round++) {
+        ehm_rng rng = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, round);
+        int32_t n = 1 + (int32_t)ehm_rng_below(&rng, 64),
+                n_masked = (int32_t)ehm_rng_below(&rng, (uint32_t)n + 1), at = 0;
+        float noise[64];
+        for (int32_t i = 0; i < n; i++)
+            noise[i] = (float)ehm_rng_below(&rng, 9) - 4,
+            noise[i] = noise[i] == 0 && i % 2 ? -0.0f : noise[i];
+        ehm_mask m = {.visible = v, .masked = k};
+        ehm_arena_reset(&scratch);
+        REQUIRE_OK(ehm_mask_from_noise(&m, noise, n, n_masked, &scratch, &err), &err);
+        CHECK_INT(m.n_masked, n_masked);
+        for (int32_t i = 0; i < n; i++) {
+            int32_t before = 0;
+            for (int32_t j = 0; j < n; j++) before += noise[j] < noise[i] || (noise[j] == noise[i] && j < i);
+            if (before >= n - n_masked) continue;
+            CHECK_INT(v[at], i);
+            at++;
+        }
+        CHECK_INT(at, m.n_visible);
+    }
     ehm_arena_free(&scratch);
 }
 
@@ -134,9 +174,11 @@ TEST(mask, refusals) {
     in.n_masked = 4, in.grid_w = 0;
     CHECK_FAILS(ehm_mask_draw(ehm_mask_rules[0], &m, &in, &scratch, &err), &err, EHM_E_ARG, "grid 8x0");
     in.grid_w = 8;
-    const ehm_mask_rule broken = {.name = "broken", .draw = broken_draw}, needy = {.name = "needy", .draw = broken_draw, .needs = EHM_MASK_NEEDS_ATTENTION};
+    const ehm_mask_rule broken = {.name = "broken", .draw = broken_draw},
+                        needy = {.name = "needy", .draw = broken_draw, .needs = EHM_MASK_NEEDS_ATTENTION};
     CHECK_FAILS(ehm_mask_draw(&broken, &m, &in, &scratch, &err), &err, EHM_E_ARG, "broke its promise");
-    CHECK_FAILS(ehm_mask_draw(&needy, &m, &in, &scratch, &err), &err, EHM_E_ARG, "needs the model's attention");
+    CHECK_FAILS(ehm_mask_draw(&needy, &m, &in, &scratch, &err), &err, EHM_E_ARG,
+                "needs the model's attention");
     ehm_err_clear(&err);
     CHECK(!ehm_mask_rule_find("randon", &err));
     CHECK_INT(err.code, EHM_E_CONFIG);

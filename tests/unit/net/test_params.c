@@ -30,7 +30,15 @@ TEST(params, position_table_by_hand) {
     for (int k = 0; k < 8; k++) CHECK_NEAR(last[k], want[k], 1e-7);
 }
 
-typedef struct { ehm_params ps; ehm_arena a; ehm_vit_encoder enc; ehm_vit_decoder dec; ehm_weights w; ehm_plan plan; ehm_dev *d; } net;
+typedef struct {
+    ehm_params ps;
+    ehm_arena a;
+    ehm_vit_encoder enc;
+    ehm_vit_decoder dec;
+    ehm_weights w;
+    ehm_plan plan;
+    ehm_dev *d;
+} net;
 
 static void open_net(net *n, int32_t depth, uint64_t seed, ehm_dtype act) {
     ehm_err err = {0};
@@ -77,7 +85,8 @@ static void moments(net *n, const char *name, double *rms, double *most) {
     int64_t count;
     float *x = values(n, name, &count);
     *rms = *most = 0;
-    for (int64_t i = 0; i < count; i++) *rms += (double)x[i] * x[i] / (double)count, *most = fmax(*most, fabs(x[i]));
+    for (int64_t i = 0; i < count; i++)
+        *rms += (double)x[i] * x[i] / (double)count, *most = fmax(*most, fabs(x[i]));
     *rms = sqrt(*rms);
     free(x);
 }
@@ -86,7 +95,8 @@ static void check_uniform(net *n, const char *name, double bound) {
     double rms, most;
     moments(n, name, &rms, &most);
     if (most > bound * (1 + 1e-6) || most < 0.97 * bound || fabs(rms - bound / sqrt(3)) > 0.06 * bound)
-        ehm_test_fail(__FILE__, __LINE__, "%s: largest %g, rms %g, expected uniform within %g", name, most, rms, bound);
+        ehm_test_fail(__FILE__, __LINE__, "%s: largest %g, rms %g, expected uniform within %g", name, most,
+                      rms, bound);
 }
 
 TEST(params, published_start) {
@@ -115,14 +125,21 @@ TEST(params, published_start) {
 TEST(params, names_order_and_groups) {
     net n;
     open_net(&n, 2, 0, EHM_F32);
-    const char *first[] = {"cls_token", "pos_embed", "mask_token", "decoder_pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias", "blocks.0.norm1.weight"};
+    const char *first[] = {"cls_token",
+                           "pos_embed",
+                           "mask_token",
+                           "decoder_pos_embed",
+                           "patch_embed.proj.weight",
+                           "patch_embed.proj.bias",
+                           "blocks.0.norm1.weight"};
     for (int i = 0; i < 7; i++) CHECK_STR(n.ps.item[i].name, first[i]);
     CHECK_INT(n.ps.n, 2 + 2 + 2 + 2 * 12 + 2 + 2 + 2 * 12 + 2 + 2);
     int64_t used[EHM_PARAM_GROUPS] = {0};
     for (int32_t i = 0; i < n.ps.n; i++) {
         const ehm_param *p = &n.ps.item[i];
         size_t len = strlen(p->name);
-        bool frozen = len >= 9 && !strcmp(p->name + len - 9, "pos_embed"), bias = len > 5 && !strcmp(p->name + len - 5, ".bias");
+        bool frozen = len >= 9 && !strcmp(p->name + len - 9, "pos_embed"),
+             bias = len > 5 && !strcmp(p->name + len - 5, ".bias");
         CHECK_INT(p->group, frozen ? EHM_FROZEN : p->rank == 1 || bias ? EHM_NO_DECAY : EHM_DECAY);
         CHECK_INT(p->offset % 16, 0);
         CHECK(p->offset >= used[p->group]); /* no overlap */
@@ -140,8 +157,10 @@ TEST(params, draws_depend_on_name_and_seed) {
     net a, b, c;
     int64_t count;
     open_net(&a, 2, 7, EHM_F32), open_net(&b, 3, 7, EHM_F32), open_net(&c, 2, 8, EHM_F32);
-    float *xa = values(&a, "blocks.1.mlp.fc1.weight", &count), *xb = values(&b, "blocks.1.mlp.fc1.weight", &count);
-    float *xc = values(&c, "blocks.1.mlp.fc1.weight", &count), *other = values(&a, "blocks.0.mlp.fc1.weight", &count);
+    float *xa = values(&a, "blocks.1.mlp.fc1.weight", &count),
+          *xb = values(&b, "blocks.1.mlp.fc1.weight", &count);
+    float *xc = values(&c, "blocks.1.mlp.fc1.weight", &count),
+          *other = values(&a, "blocks.0.mlp.fc1.weight", &count);
     CHECK(!memcmp(xa, xb, (size_t)count * sizeof *xa));
     CHECK(memcmp(xa, xc, (size_t)count * sizeof *xa));
     CHECK(memcmp(xa, other, (size_t)count * sizeof *xa));

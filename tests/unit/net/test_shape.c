@@ -26,7 +26,8 @@ TEST(shape, parameter_counts_of_presets) {
         REQUIRE(t);
         CHECK_INT(ehm_vit_param_count(&s, false), ((const int64_t *)t->data)[0]);
         CHECK_INT(ehm_vit_param_count(&s, true), ((const int64_t *)t->data)[1]);
-        if (!strcmp(p->name, "base")) CHECK_INT(ehm_vit_param_count(&s, true), 111907840); /* as printed by others */
+        if (!strcmp(p->name, "base"))
+            CHECK_INT(ehm_vit_param_count(&s, true), 111907840); /* as printed by others */
     }
     CHECK_INT(n, 6);
     ehm_st_close(f);
@@ -37,7 +38,8 @@ TEST(shape, given_values_win) {
     ehm_vit_shape s;
     ehm_err err = {0};
     ehm_config_init(&c);
-    c.preset = "tiny", c.embed_dim = 64, c.num_heads = 4, c.depth = 3, c.mlp_ratio = 2.5, c.decoder_depth = 1, c.patch_size = 16;
+    c.preset = "tiny", c.embed_dim = 64, c.num_heads = 4, c.depth = 3, c.mlp_ratio = 2.5, c.decoder_depth = 1,
+    c.patch_size = 16;
     REQUIRE_OK(ehm_vit_shape_of(&s, &c, 32, 64, 1, &err), &err);
     CHECK_INT(s.embed_dim, 64);
     CHECK_INT(s.depth, 3);
@@ -51,11 +53,15 @@ TEST(shape, given_values_win) {
 }
 
 TEST(shape, patch_follows_the_pictures) {
-    const struct { const char *preset; int32_t h, w, patch; } want[] = {
-        {"tiny", 32, 32, 4}, {"tiny", 64, 64, 8}, {"tiny", 28, 28, 4}, {"tiny", 96, 96, 12}, {"tiny", 224, 224, 16}, {"pico", 32, 32, 4}, {"base", 224, 224, 16},
-        {"base", 384, 384, 16}, {"huge", 224, 224, 14}, {"small", 96, 96, 6}, {"tiny", 64, 96, 8}, {"tiny", 61, 97, 0},
+    const struct { const char *preset; int32_t h, w, patch;
+    } want[] = {
+        {"tiny", 32, 32, 4},    {"tiny", 64, 64, 8},  {"tiny", 28, 28, 4},    {"tiny", 96, 96, 12},
+        {"tiny", 224, 224, 16}, {"pico", 32, 32, 4},  {"base", 224, 224, 16}, {"base", 384, 384, 16},
+        {"huge", 224, 224, 14}, {"small", 96, 96, 6}, {"tiny", 64, 96, 8},    {"tiny", 61, 97, 0},
     };
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++) CHECK_INT(ehm_vit_patch_auto(ehm_vit_preset_find(want[i].preset), want[i].h, want[i].w), want[i].patch);
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        CHECK_INT(ehm_vit_patch_auto(ehm_vit_preset_find(want[i].preset), want[i].h, want[i].w),
+                  want[i].patch);
     const ehm_vit_preset *tiny = ehm_vit_preset_find("tiny"), *huge = ehm_vit_preset_find("huge");
     CHECK_INT(ehm_vit_img_size_auto(tiny, EHM_AUTO_I64, 28), 32);
     CHECK_INT(ehm_vit_img_size_auto(tiny, EHM_AUTO_I64, 61), 56);
@@ -67,7 +73,9 @@ TEST(shape, patch_follows_the_pictures) {
     for (const ehm_vit_preset *p = ehm_vit_presets; p->name; p++)
         for (int32_t side = 1; side < 400; side++) {
             int32_t size = ehm_vit_img_size_auto(p, EHM_AUTO_I64, side);
-            if (!ehm_vit_patch_auto(p, size, size)) ehm_test_fail(__FILE__, __LINE__, "%s: side %d gives size %d, which no patch divides", p->name, (int)side, (int)size);
+            if (!ehm_vit_patch_auto(p, size, size))
+                ehm_test_fail(__FILE__, __LINE__, "%s: side %d gives size %d, which no patch divides",
+                              p->name, (int)side, (int)size);
         }
 }
 
@@ -89,15 +97,20 @@ TEST(shape, refusals_name_setting_value_and_rule) {
     ehm_err err = {0};
     ehm_config_init(&c);
     c.preset = "tiny";
-    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 61, 97, 3, &err), &err, EHM_E_CONFIG, "no patch near 8 px divides img_size 61x97");
+    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 61, 97, 3, &err), &err, EHM_E_CONFIG,
+                "no patch near 8 px divides img_size 61x97");
     c.patch_size = 8;
-    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 60, 64, 3, &err), &err, EHM_E_CONFIG, "img_size 60x64 is not a multiple of patch_size 8");
+    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 60, 64, 3, &err), &err, EHM_E_CONFIG,
+                "img_size 60x64 is not a multiple of patch_size 8");
     c.num_heads = 5;
-    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG, "embed_dim 192 is not a multiple of num_heads 5");
+    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG,
+                "embed_dim 192 is not a multiple of num_heads 5");
     c.num_heads = 3, c.embed_dim = 18;
-    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG, "embed_dim 18 is not a multiple of 4");
+    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG,
+                "embed_dim 18 is not a multiple of 4");
     c.embed_dim = EHM_AUTO_I64, c.decoder_num_heads = 7;
-    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG, "decoder_embed_dim 96 is not a multiple of decoder_num_heads 7");
+    CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG,
+                "decoder_embed_dim 96 is not a multiple of decoder_num_heads 7");
     c.decoder_num_heads = EHM_AUTO_I64, c.patch_size = 1;
     CHECK_FAILS(ehm_vit_shape_of(&s, &c, 512, 512, 3, &err), &err, EHM_E_CONFIG, "more than 65536");
     c.patch_size = 8;
@@ -107,7 +120,8 @@ TEST(shape, refusals_name_setting_value_and_rule) {
     CHECK_FAILS(ehm_vit_shape_of(&s, &c, 64, 64, 3, &err), &err, EHM_E_CONFIG, "giant");
 }
 
-/* The well-known 17.6 G multiply-adds of ViT-B/16 at 224 (with all patches, no decoder), and the decoder's 5.3 with 50 tokens seen. */
+/* The well-known 17.6 G multiply-adds of ViT-B/16 at 224 (with all patches, no decoder), and the
+ * decoder's 5.3 with 50 tokens seen. */
 TEST(shape, products_by_count) {
     ehm_config c;
     ehm_vit_shape s;

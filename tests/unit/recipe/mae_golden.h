@@ -1,4 +1,5 @@
-/* A method opened on the golden files of tests/golden/mae (HOW beside them), for tests of the model as a whole. */
+/* A method opened on the golden files of tests/golden/mae (HOW beside them), for tests of the model as a
+ * whole. */
 #ifndef EHM_TESTS_MAE_GOLDEN_H
 #define EHM_TESTS_MAE_GOLDEN_H
 #include "exchange/weights_file.h"
@@ -6,7 +7,11 @@
 #include "recipe/method.h"
 
 typedef struct {
-    const char *name; int32_t h, w, c, dim, depth, heads, ddim, ddepth, dheads; bool norm_pix; double ratio; float lr;
+    const char *name;
+    int32_t h, w, c, dim, depth, heads, ddim, ddepth, dheads;
+    bool norm_pix;
+    double ratio;
+    float lr;
 } golden_case;
 static const golden_case golden_cases[] = {
     {"rect", 16, 24, 3, 16, 2, 2, 12, 2, 3, true, 0.75, 2e-3f},
@@ -31,7 +36,8 @@ static inline const ehm_st_tensor *golden_get(golden *g, const char *name) {
 
 static inline void golden_config(ehm_config *c, const golden_case *gc) {
     ehm_config_init(c);
-    c->preset = "pico", c->patch_size = 4, c->embed_dim = gc->dim, c->depth = gc->depth, c->num_heads = gc->heads;
+    c->preset = "pico", c->patch_size = 4, c->embed_dim = gc->dim, c->depth = gc->depth,
+    c->num_heads = gc->heads;
     c->decoder_embed_dim = gc->ddim, c->decoder_depth = gc->ddepth, c->decoder_num_heads = gc->dheads;
     c->norm_pix_loss = gc->norm_pix, c->mask_ratio = gc->ratio;
 }
@@ -46,10 +52,12 @@ static inline void golden_put(const ehm_weights *w, ehm_dev *d, const ehm_st *f)
 static inline void golden_masks(golden *g, int32_t i_noise) {
     ehm_err err = {0};
     ehm_arena scratch = {0};
-    const float *noise = (const float *)golden_get(g, "noise")->data + (int64_t)i_noise * g->n * g->shape.n_patches;
+    const float *noise =
+        (const float *)golden_get(g, "noise")->data + (int64_t)i_noise * g->n * g->shape.n_patches;
     int32_t L = g->shape.n_patches;
     for (int32_t i = 0; i < g->n; i++) {
-        ehm_mask mask = {.visible = g->visible + i * g->n_visible, .masked = g->masked + i * (L - g->n_visible)};
+        ehm_mask mask = {.visible = g->visible + i * g->n_visible,
+                         .masked = g->masked + i * (L - g->n_visible)};
         REQUIRE_OK(ehm_mask_from_noise(&mask, noise + i * L, L, L - g->n_visible, &scratch, &err), &err);
     }
     ehm_arena_free(&scratch);
@@ -72,7 +80,8 @@ static inline void golden_open(golden *g, int32_t i_case, const char *device, eh
     REQUIRE_OK(ehm_vit_shape_of(&g->shape, &cfg, gc->h, gc->w, gc->c, &err), &err);
     g->n = (int32_t)golden_get(g, "pixels")->dim[0];
     g->n_visible = ehm_mask_n_visible(g->shape.n_patches, gc->ratio);
-    g->visible = EHM_NEW_N(&g->arena, int32_t, g->n * g->shape.n_patches), g->masked = EHM_NEW_N(&g->arena, int32_t, g->n * g->shape.n_patches);
+    g->visible = EHM_NEW_N(&g->arena, int32_t, g->n * g->shape.n_patches),
+    g->masked = EHM_NEW_N(&g->arena, int32_t, g->n * g->shape.n_patches);
     g->batch = (ehm_batch){.n = g->n, .pixels = golden_get(g, "pixels")->data, .type = EHM_U8};
     REQUIRE_OK(ehm_dev_open(&g->d, device, 2, &err), &err);
     REQUIRE_OK(ehm_method_open(&g->m, &cfg, &g->shape, g->n, act, train, &err), &err);
@@ -82,7 +91,9 @@ static inline void golden_open(golden *g, int32_t i_case, const char *device, eh
     ehm_method_plan(g->m, &g->plan);
     REQUIRE_OK(ehm_plan_end(&g->plan, &err), &err);
     ehm_method_init(g->m, g->d, 1);
-    REQUIRE_OK(ehm_method_set_stats(g->m, g->d, golden_get(g, "mean")->data, golden_get(g, "std")->data, gc->c, &err), &err);
+    REQUIRE_OK(ehm_method_set_stats(g->m, g->d, golden_get(g, "mean")->data, golden_get(g, "std")->data,
+                                    gc->c, &err),
+               &err);
     golden_put(ehm_method_weights(g->m), g->d, g->weights);
 }
 

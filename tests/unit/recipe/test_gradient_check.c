@@ -3,7 +3,8 @@
 
 static void put_f64(golden *g, const ehm_param *p, int64_t i, double v) {
     ehm_view flat = ehm_method_weights(g->m)->flat[p->group];
-    ehm_upload(g->d, ehm_view_of(flat.buf, flat.offset + p->offset + i, EHM_F64, 1, (int64_t[]){1}), &v, sizeof v);
+    ehm_upload(g->d, ehm_view_of(flat.buf, flat.offset + p->offset + i, EHM_F64, 1, (int64_t[]){1}), &v,
+               sizeof v);
     ehm_dev_weights_changed(g->d);
 }
 
@@ -29,7 +30,8 @@ static void check_case(int32_t i_case) {
         const ehm_param *p = &ps->item[k];
         if (p->group == EHM_FROZEN) continue;
         ehm_view wf = ehm_method_weights(g.m)->flat[p->group], gf = ehm_method_grad(g.m, p->group);
-        double *w = malloc((size_t)p->count * sizeof *w), *dw = malloc((size_t)p->count * sizeof *dw), norm = 0;
+        double *w = malloc((size_t)p->count * sizeof *w), *dw = malloc((size_t)p->count * sizeof *dw),
+               norm = 0;
         golden_down(g.d, w, ehm_view_of(wf.buf, wf.offset + p->offset, wf.dtype, 1, &p->count));
         golden_down(g.d, dw, ehm_view_of(gf.buf, gf.offset + p->offset, gf.dtype, 1, &p->count));
         for (int64_t i = 0; i < p->count; i++) norm += dw[i] * dw[i];
@@ -37,11 +39,13 @@ static void check_case(int32_t i_case) {
         ehm_rng rng = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 0, (uint64_t)k);
         for (int32_t probe = 0; probe < 3; probe++) {
             int64_t i = (int64_t)ehm_rng_below64(&rng, (uint64_t)p->count);
-            double h = 1e-5, up = loss_at(&g, p, i, w[i] + h), down = loss_at(&g, p, i, w[i] - h), numeric = (up - down) / (2 * h);
+            double h = 1e-5, up = loss_at(&g, p, i, w[i] + h), down = loss_at(&g, p, i, w[i] - h),
+                   numeric = (up - down) / (2 * h);
             put_f64(&g, p, i, w[i]);
             if (!(fabs(numeric - dw[i]) <= 1e-6 * fabs(dw[i]) + 1e-6 * norm + 1e-10))
-                ehm_test_fail(__FILE__, __LINE__, "%s[%lld]: gradient %.12g, by differences %.12g (SEED=%llu)", p->name, (long long)i, dw[i], numeric,
-                              (unsigned long long)ehm_test_seed());
+                ehm_test_fail(__FILE__, __LINE__,
+                              "%s[%lld]: gradient %.12g, by differences %.12g (SEED=%llu)", p->name,
+                              (long long)i, dw[i], numeric, (unsigned long long)ehm_test_seed());
         }
         free(w), free(dw);
     }

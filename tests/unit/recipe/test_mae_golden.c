@@ -27,7 +27,9 @@ static void check_loss_and_grads(const char *device, int32_t i_case) {
             double y = ((const float *)t->data)[k];
             diff += (got[k] - y) * (got[k] - y), norm += y * y;
         }
-        if (!(sqrt(diff) <= 1e-3 * sqrt(norm))) ehm_test_fail(__FILE__, __LINE__, "%s %s: gradient of %s is off by %g of its norm %g", device, g.gc->name, p->name, sqrt(diff / norm), sqrt(norm));
+        if (!(sqrt(diff) <= 1e-3 * sqrt(norm)))
+            ehm_test_fail(__FILE__, __LINE__, "%s %s: gradient of %s is off by %g of its norm %g", device,
+                          g.gc->name, p->name, sqrt(diff / norm), sqrt(norm));
         if (sqrt(diff / norm) > worst) worst = sqrt(diff / norm);
         free(got);
         n_checked++;
@@ -56,24 +58,41 @@ static void check_training(const char *device, int32_t i_case) {
     ehm_weights *w = ehm_method_weights(g.m);
     ehm_plan_begin(&plan, g.d);
     for (int32_t pass = 0; pass < 2; pass++) {
-        for (int32_t k = 0; k < 4; k++) moment[k / 2][k % 2] = ehm_plan_1d(&plan, EHM_MEM_STATE, "moment", EHM_F32, ehm_view_count(w->flat[k / 2]));
+        for (int32_t k = 0; k < 4; k++)
+            moment[k / 2][k % 2] =
+                ehm_plan_1d(&plan, EHM_MEM_STATE, "moment", EHM_F32, ehm_view_count(w->flat[k / 2]));
         scalar = ehm_plan_1d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 48);
         if (!pass) REQUIRE_OK(ehm_plan_commit(&plan, &err), &err);
     }
     REQUIRE_OK(ehm_plan_end(&plan, &err), &err);
-    ehm_view sumsq = ehm_view_rows(scalar, 0, 1), norm = ehm_view_rows(scalar, 16, 1), factor = ehm_view_rows(scalar, 32, 1);
+    ehm_view sumsq = ehm_view_rows(scalar, 0, 1), norm = ehm_view_rows(scalar, 16, 1),
+             factor = ehm_view_rows(scalar, 32, 1);
     const double *losses = golden_get(&g, "losses")->data, *norms = golden_get(&g, "norms")->data;
     for (int32_t step = 0; step < 10; step++) {
         golden_masks(&g, 1 + step);
-        for (int32_t k = 0; k < 2; k++) ehm_fill(g.d, &(ehm_fill_args){.x = ehm_method_grad(g.m, k), .value = 0});
+        for (int32_t k = 0; k < 2; k++)
+            ehm_fill(g.d, &(ehm_fill_args){.x = ehm_method_grad(g.m, k), .value = 0});
         REQUIRE_OK(ehm_method_load_masks(g.m, g.d, &g.batch, g.visible, g.masked, g.n_visible, &err), &err);
         ehm_method_fwd(g.m, g.d);
         ehm_method_bwd(g.m, g.d, 1);
-        for (int32_t k = 0; k < 2; k++) ehm_sumsq(g.d, &(ehm_sumsq_args){.out = sumsq, .x = ehm_method_grad(g.m, k), .accumulate = k > 0});
-        ehm_clip_factor(g.d, &(ehm_clip_factor_args){.factor = factor, .norm = norm, .sumsq = sumsq, .max_norm = 3, .grad_scale = 1});
         for (int32_t k = 0; k < 2; k++)
-            ehm_adamw(g.d, &(ehm_adamw_args){.p = w->flat[k], .g = ehm_method_grad(g.m, k), .m = moment[k][0], .v = moment[k][1], .factor = factor, .lr = g.gc->lr,
-                                             .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .weight_decay = k == EHM_DECAY ? 0.05f : 0, .t = step + 1});
+            ehm_sumsq(g.d,
+                      &(ehm_sumsq_args){.out = sumsq, .x = ehm_method_grad(g.m, k), .accumulate = k > 0});
+        ehm_clip_factor(g.d,
+                        &(ehm_clip_factor_args){
+                            .factor = factor, .norm = norm, .sumsq = sumsq, .max_norm = 3, .grad_scale = 1});
+        for (int32_t k = 0; k < 2; k++)
+            ehm_adamw(g.d, &(ehm_adamw_args){.p = w->flat[k],
+                                             .g = ehm_method_grad(g.m, k),
+                                             .m = moment[k][0],
+                                             .v = moment[k][1],
+                                             .factor = factor,
+                                             .lr = g.gc->lr,
+                                             .beta1 = 0.9f,
+                                             .beta2 = 0.95f,
+                                             .eps = 1e-8f,
+                                             .weight_decay = k == EHM_DECAY ? 0.05f : 0,
+                                             .t = step + 1});
         ehm_dev_weights_changed(g.d);
         REQUIRE_OK(ehm_dev_check(g.d, &err), &err);
         double n;
@@ -114,7 +133,8 @@ TEST(mae_golden, bf16_is_near) {
         ehm_view flat = ehm_method_grad(g.m, p->group);
         double *got = malloc((size_t)p->count * sizeof *got);
         golden_down(g.d, got, ehm_view_of(flat.buf, flat.offset + p->offset, flat.dtype, 1, &p->count));
-        for (int64_t k = 0; k < p->count; k++) diff += (got[k] - y[k]) * (got[k] - y[k]), norm += (double)y[k] * y[k];
+        for (int64_t k = 0; k < p->count; k++)
+            diff += (got[k] - y[k]) * (got[k] - y[k]), norm += (double)y[k] * y[k];
         free(got);
     }
     CHECK(sqrt(diff / norm) < 0.05);

@@ -30,14 +30,19 @@ TEST(recipe, table_names_parts_that_exist_and_fit) {
 TEST(recipe, pieces_that_do_not_fit_are_both_named) {
     ehm_err err = {0};
     const ehm_mask_rule *rule = ehm_mask_rule_find("random", &err);
-    const ehm_head linear = {.name = "linear", .gives = EHM_TARGET_VALUES}, classes = {.name = "classes", .gives = EHM_TARGET_CLASSES, .speaks_of_dropped = true};
+    const ehm_head linear = {.name = "linear", .gives = EHM_TARGET_VALUES},
+                   classes = {.name = "classes", .gives = EHM_TARGET_CLASSES, .speaks_of_dropped = true};
     const ehm_loss ce = {.name = "ce", .wants = EHM_TARGET_CLASSES};
     const ehm_mask_rule needy = {.name = "needy", .needs = EHM_MASK_NEEDS_ATTENTION};
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &linear, &ce, &err), &err, EHM_E_CONFIG, "corruption \"drop\" drops patches, and head \"linear\"");
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &classes, &ce, &err), &err, EHM_E_CONFIG, "target \"pixels\" is values, but head \"classes\"");
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder, &ce, &err), &err, EHM_E_CONFIG, "target \"pixels\" is values, but loss \"ce\"");
-    CHECK_FAILS(ehm_parts_fit("r", &needy, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder, ehm_loss_find("mse", &err), &err), &err, EHM_E_CONFIG,
-                "mask rule \"needy\" needs the model's attention");
+    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &linear, &ce, &err), &err,
+                EHM_E_CONFIG, "corruption \"drop\" drops patches, and head \"linear\"");
+    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &classes, &ce, &err), &err,
+                EHM_E_CONFIG, "target \"pixels\" is values, but head \"classes\"");
+    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder, &ce, &err),
+                &err, EHM_E_CONFIG, "target \"pixels\" is values, but loss \"ce\"");
+    CHECK_FAILS(ehm_parts_fit("r", &needy, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder,
+                              ehm_loss_find("mse", &err), &err),
+                &err, EHM_E_CONFIG, "mask rule \"needy\" needs the model's attention");
 }
 
 TEST(recipe, defaults_yield_to_flags) {
@@ -61,13 +66,15 @@ TEST(recipe, open_refuses) {
     ehm_method *m;
     tiny(&c, &s);
     c.mask_ratio = 0;
-    CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "mask_ratio 0 hides 0 of 64 patches");
+    CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG,
+                "mask_ratio 0 hides 0 of 64 patches");
     c.mask_ratio = 1;
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "hides 64 of 64");
     c.mask_ratio = 0.75;
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 0, EHM_F32, true, &err), &err, EHM_E_ARG, "0 pictures");
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_U8, true, &err), &err, EHM_E_ARG, "u8");
-    CHECK_FAILS(ehm_method_open(&m, &c, &s, INT32_MAX, EHM_F32, true, &err), &err, EHM_E_CONFIG, "batch_size");
+    CHECK_FAILS(ehm_method_open(&m, &c, &s, INT32_MAX, EHM_F32, true, &err), &err, EHM_E_CONFIG,
+                "batch_size");
     s.decoder_depth = 0;
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "needs a decoder");
     tiny(&c, &s);
@@ -75,7 +82,8 @@ TEST(recipe, open_refuses) {
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "\"nothing\"");
     c.mask = "random", c.patch_size = 1, c.preset = "pico";
     REQUIRE_OK((ehm_err_clear(&err), ehm_vit_shape_of(&s, &c, 8, 8, 1, &err)), &err);
-    CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "norm_pix_loss needs at least 2 values");
+    CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG,
+                "norm_pix_loss needs at least 2 values");
     CHECK(!m);
     ehm_method_close(NULL);
 }
@@ -135,7 +143,8 @@ TEST(recipe, load_refuses) {
     uint8_t *px = calloc(2, 32 * 32 * 3);
     int32_t visible[2 * 64], masked[2 * 64];
     ehm_batch b = {.n = 1, .pixels = px, .type = EHM_U8};
-    CHECK_FAILS(ehm_method_load(x.m, x.d, &b, 0, 1, &err), &err, EHM_E_ARG, "1 pictures, but the method was opened for 2");
+    CHECK_FAILS(ehm_method_load(x.m, x.d, &b, 0, 1, &err), &err, EHM_E_ARG,
+                "1 pictures, but the method was opened for 2");
     b.n = 2, b.type = EHM_I32;
     CHECK_FAILS(ehm_method_load(x.m, x.d, &b, 0, 1, &err), &err, EHM_E_ARG, "i32");
     b.type = EHM_U8;
@@ -143,11 +152,14 @@ TEST(recipe, load_refuses) {
     for (int32_t i = 0; i < 2 * 48; i++) masked[i] = 16 + i % 48;
     ehm_err_clear(&err);
     CHECK_OK(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 16, &err), &err);
-    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 15, &err), &err, EHM_E_ARG, "planned for 48");
+    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 15, &err), &err, EHM_E_ARG,
+                "planned for 48");
     masked[50] = 3;
-    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 16, &err), &err, EHM_E_ARG, "mask of picture 1: patch 3 is named twice");
+    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 16, &err), &err, EHM_E_ARG,
+                "mask of picture 1: patch 3 is named twice");
     masked[50] = 64;
-    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 16, &err), &err, EHM_E_ARG, "patch 64 is outside");
+    CHECK_FAILS(ehm_method_load_masks(x.m, x.d, &b, visible, masked, 16, &err), &err, EHM_E_ARG,
+                "patch 64 is outside");
     double mean[3] = {0}, std[3] = {1, 0, 1};
     CHECK_FAILS(ehm_method_set_stats(x.m, x.d, mean, std, 3, &err), &err, EHM_E_CONFIG, "channel 1");
     CHECK_FAILS(ehm_method_set_stats(x.m, x.d, mean, std, 1, &err), &err, EHM_E_MISMATCH, "1 channels");
@@ -155,7 +167,8 @@ TEST(recipe, load_refuses) {
     method_close(&x);
 }
 
-/* A forward-only method takes smaller batches and any number of visible patches, and what it gives does not depend on what ran before. */
+/* A forward-only method takes smaller batches and any number of visible patches, and what it gives does not
+ * depend on what ran before. */
 TEST(recipe, forward_only_takes_any_size) {
     method x;
     ehm_err err = {0};
@@ -189,7 +202,8 @@ TEST(recipe, forward_only_takes_any_size) {
     method_close(&x);
 }
 
-/* ViT-B/16 at 224, 16 pictures, in bf16 with AdamW's moments: below 4 GiB with room; in f32 as well. By count, nothing is allocated. */
+/* ViT-B/16 at 224, 16 pictures, in bf16 with AdamW's moments: below 4 GiB with room; in f32 as well. By
+ * count, nothing is allocated. */
 TEST(recipe, memory_of_a_base_step) {
     const struct { ehm_dtype act; double gib; } want[] = {{EHM_BF16, 3.0}, {EHM_F32, 3.6}};
     for (int i = 0; i < 2; i++) {
@@ -204,12 +218,16 @@ TEST(recipe, memory_of_a_base_step) {
         REQUIRE_OK(ehm_vit_shape_of(&s, &c, 224, 224, 3, &err), &err);
         REQUIRE_OK(ehm_dev_open(&d, "ref", 1, &err), &err);
         REQUIRE_OK(ehm_method_open(&m, &c, &s, 16, want[i].act, true, &err), &err);
-        CHECK_NEAR(ehm_method_flops(m) / 3, ehm_vit_flops_fwd(&s, 49, true), 0.02 * ehm_vit_flops_fwd(&s, 49, true));
+        CHECK_NEAR(ehm_method_flops(m) / 3, ehm_vit_flops_fwd(&s, 49, true),
+                   0.02 * ehm_vit_flops_fwd(&s, 49, true));
         CHECK(strlen(ehm_method_loss_baseline(m)) > 0);
         ehm_plan_begin(&plan, d);
         ehm_method_plan(m, &plan);
-        double gib = ((double)ehm_plan_bytes_all(&plan) + 2.0 * (double)ehm_plan_bytes(&plan, EHM_MEM_GRAD)) / (1 << 30);
-        if (gib > want[i].gib || gib < 1.5) ehm_test_fail(__FILE__, __LINE__, "a step of %s needs %.2f GiB", ehm_dtype_name(want[i].act), gib);
+        double gib = ((double)ehm_plan_bytes_all(&plan) + 2.0 * (double)ehm_plan_bytes(&plan, EHM_MEM_GRAD)) /
+                     (1 << 30);
+        if (gib > want[i].gib || gib < 1.5)
+            ehm_test_fail(__FILE__, __LINE__, "a step of %s needs %.2f GiB", ehm_dtype_name(want[i].act),
+                          gib);
         ehm_plan_free(&plan);
         ehm_method_close(m);
         ehm_dev_close(d);
