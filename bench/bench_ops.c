@@ -2,11 +2,13 @@
  *
  *     bench_ops [--threads N] [--samples N] [--dtype f32|bf16|both] [--device cpu] [--cpu-time] [NAME ...]
  *
- * First the peak: register-only multiply-adds on as many threads, measured again at the end because shared machines change pace. Then one
- * line an op and shape: median, least and most of the samples, GFLOP/s and the share of the peak for products, GB/s for passes over
- * memory. NAME keeps only lines whose name contains it. Each sample repeats the op for at least 10 ms.
- * --cpu-time counts the processor's seconds instead of the clock's, for one thread on a machine that others use too.
- * EHM_GEMM=own|dnnl chooses who multiplies, EHM_ISA=generic|avx2|avx512 bounds the instruction set (see compute/cpu/cpu.c).
+ * First the peak: register-only multiply-adds on as many threads, measured again at the end because shared
+ * machines change pace. Then one line an op and shape: median, least and most of the samples, GFLOP/s and the
+ * share of the peak for products, GB/s for passes over memory. NAME keeps only lines whose name contains it.
+ * Each sample repeats the op for at least 10 ms.
+ * --cpu-time counts the processor's seconds instead of the clock's, for one thread on a machine that others
+ * use too. EHM_GEMM=own|dnnl chooses who multiplies, EHM_ISA=generic|avx2|avx512 bounds the instruction set
+ * (see compute/cpu/cpu.c).
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -18,7 +20,12 @@
 #include <time.h>
 
 enum { MAX_SAMPLES = 101 };
-static struct { int32_t threads, samples; bool cpu_time; const char *device, *dtype, **names; int n_names; } opt = {0, 9, false, "cpu", "both", NULL, 0};
+static struct {
+    int32_t threads, samples;
+    bool cpu_time;
+    const char *device, *dtype, **names;
+    int n_names;
+} opt = {0, 9, false, "cpu", "both", NULL, 0};
 
 static void die(const char *what) {
     fprintf(stderr, "bench_ops: %s\n", what);
@@ -31,7 +38,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* ---- the peak ---- */
-/* Twelve (AVX-512: sixteen) independent sums, in assembler so that no compiler can spill or fold them. */
+/* Twelve independent sums, in assembler so that no compiler can spill or fold them. */
 #if defined(__x86_64__)
 #define SIX(OP, a, b, c, d, e, f) OP(a) OP(b) OP(c) OP(d) OP(e) OP(f)
 #define FMA_Y(i) "vfmadd231ps %%ymm14,%%ymm15,%%ymm" #i "\n\t"
@@ -39,12 +46,13 @@ static int by_value(const void *a, const void *b) {
 #define BF_Z(i) "vdpbf16ps %%zmm30,%%zmm31,%%zmm" #i "\n\t"
 #define CLEAR_Y(i) "vxorps %%ymm" #i ",%%ymm" #i ",%%ymm" #i "\n\t"
 #define TWELVE(OP) SIX(OP, 0, 1, 2, 3, 4, 5) SIX(OP, 6, 7, 8, 9, 10, 11)
-#define LOOP(name, OP)                                                                                                     \
-    static void name(int64_t n) {                                                                                          \
-        __asm__ volatile(TWELVE(CLEAR_Y) "vxorps %%ymm14,%%ymm14,%%ymm14\n\tvxorps %%ymm15,%%ymm15,%%ymm15\n\t" EXTRA      \
-                         ".p2align 5\n1:\n\t" TWELVE(OP) TWELVE(OP) "dec %0\n\tjnz 1b\n\tvzeroupper"                       \
-                         : "+r"(n)::"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
-                           "xmm14", "xmm15", "cc");                                                                        \
+#define LOOP(name, OP)                                                                                   \
+    static void name(int64_t n) {                                                                        \
+        __asm__ volatile(                                                                                \
+            TWELVE(CLEAR_Y) "vxorps %%ymm14,%%ymm14,%%ymm14\n\tvxorps %%ymm15,%%ymm15,%%ymm15\n\t" EXTRA \
+                            ".p2align 5\n1:\n\t" TWELVE(OP) TWELVE(OP) "dec %0\n\tjnz 1b\n\tvzeroupper"  \
+            : "+r"(n)::"xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",   \
+              "xmm10", "xmm11", "xmm14", "xmm15", "cc");                                                 \
     }
 #define EXTRA ""
 LOOP(fma_avx2, FMA_Y)
@@ -53,7 +61,10 @@ LOOP(fma_avx2, FMA_Y)
 LOOP(fma_avx512, FMA_Z)
 LOOP(bf16_avx512, BF_Z)
 #endif
-typedef struct { void (*loop)(int64_t n); int64_t n; } peak_job;
+typedef struct {
+    void (*loop)(int64_t n);
+    int64_t n;
+} peak_job;
 static void peak_thread(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const peak_job *j = ctx;
     (void)begin, (void)end, (void)i_thread;
@@ -82,7 +93,9 @@ static void measure_peak(ehm_pool *pool) {
 #else
     (void)pool;
 #endif
-    if (peak_f32 > 0) printf("# peak %d thread(s): f32 %.1f GFLOP/s, bf16 %.1f GFLOP/s\n", (int)ehm_pool_threads(pool), peak_f32, peak_bf16);
+    if (peak_f32 > 0)
+        printf("# peak %d thread(s): f32 %.1f GFLOP/s, bf16 %.1f GFLOP/s\n", (int)ehm_pool_threads(pool),
+               peak_f32, peak_bf16);
     else printf("# peak: not measured on this kind of processor\n");
 }
 
@@ -151,19 +164,24 @@ static void run(const char *name, op_fn fn, const void *args, double flops, doub
 }
 #define RUNNER(op) \
     static void run_##op(const void *a) { ehm_##op(dev, a); }
-RUNNER(matmul) RUNNER(gelu_fwd) RUNNER(gelu_bwd) RUNNER(norm_fwd) RUNNER(norm_bwd) RUNNER(attn_fwd) RUNNER(attn_bwd) RUNNER(colsum) RUNNER(adamw)
-RUNNER(sumsq) RUNNER(cast)
-/* A weight changes once a step, so its packing is part of the price. */
-static void run_matmul_fresh(const void *a) {
+RUNNER(matmul)
+RUNNER(gelu_fwd) RUNNER(gelu_bwd) RUNNER(norm_fwd) RUNNER(norm_bwd) RUNNER(attn_fwd) RUNNER(attn_bwd)
+    RUNNER(colsum) RUNNER(adamw) RUNNER(sumsq) RUNNER(cast)
+    /* A weight changes once a step, so its packing is part of the price. */
+    static void run_matmul_fresh(const void *a) {
     ehm_dev_weights_changed(dev);
     ehm_matmul(dev, a);
 }
 
-static const struct { const char *name; int64_t m, n, k; } shapes[] = {
-    {"sq1024", 1024, 1024, 1024},      {"ti_qkv", 2176, 576, 192},        {"ti_proj", 2176, 192, 192},       {"ti_fc1", 2176, 768, 192},
-    {"ti_fc2", 2176, 192, 768},        {"d96_qkv", 8320, 288, 96},        {"d96_fc1", 8320, 384, 96},        {"d96_fc2", 8320, 96, 384},
-    {"b_qkv", 800, 2304, 768},         {"b_fc1", 800, 3072, 768},         {"b_fc2", 800, 768, 3072},         {"b_proj", 800, 768, 768},
-    {"d512_qkv", 3152, 1536, 512},     {"d512_fc1", 3152, 2048, 512},     {"d512_fc2", 3152, 512, 2048},
+static const struct {
+    const char *name;
+    int64_t m, n, k;
+} shapes[] = {
+    {"sq1024", 1024, 1024, 1024},  {"ti_qkv", 2176, 576, 192},    {"ti_proj", 2176, 192, 192},
+    {"ti_fc1", 2176, 768, 192},    {"ti_fc2", 2176, 192, 768},    {"d96_qkv", 8320, 288, 96},
+    {"d96_fc1", 8320, 384, 96},    {"d96_fc2", 8320, 96, 384},    {"b_qkv", 800, 2304, 768},
+    {"b_fc1", 800, 3072, 768},     {"b_fc2", 800, 768, 3072},     {"b_proj", 800, 768, 768},
+    {"d512_qkv", 3152, 1536, 512}, {"d512_fc1", 3152, 2048, 512}, {"d512_fc2", 3152, 512, 2048},
 };
 static void products(ehm_dtype act, const char *type) {
     char name[64];
@@ -171,21 +189,39 @@ static void products(ehm_dtype act, const char *type) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         int64_t m = shapes[i].m, n = shapes[i].n, k = shapes[i].k;
         double flops = 2.0 * (double)m * (double)n * (double)k;
-        ehm_view x = make(act, 2, m, k, 0, 1), w = make(act, 2, n, k, 0, 1), y = make(act, 2, m, n, 0, 1), bias = make(EHM_F32, 1, n, 0, 0, 1);
+        ehm_view x = make(act, 2, m, k, 0, 1), w = make(act, 2, n, k, 0, 1), y = make(act, 2, m, n, 0, 1),
+                 bias = make(EHM_F32, 1, n, 0, 0, 1);
         ehm_view dx = make(act, 2, m, k, 0, 1), dw = make(EHM_F32, 2, n, k, 0, 1);
         snprintf(name, sizeof name, "%s fwd %s", shapes[i].name, type);
-        if (wanted(name)) run(name, run_matmul, &(ehm_matmul_args){.out = y, .a = x, .b = w, .bias = bias, .trans_b = true, .weight_b = true}, flops, 0, peak);
+        if (wanted(name))
+            run(name, run_matmul,
+                &(ehm_matmul_args){.out = y, .a = x, .b = w, .bias = bias, .trans_b = true, .weight_b = true},
+                flops, 0, peak);
         snprintf(name, sizeof name, "%s fwd+pack %s", shapes[i].name, type);
-        if (wanted(name)) run(name, run_matmul_fresh, &(ehm_matmul_args){.out = y, .a = x, .b = w, .bias = bias, .trans_b = true, .weight_b = true}, flops, 0, peak);
+        if (wanted(name))
+            run(name, run_matmul_fresh,
+                &(ehm_matmul_args){.out = y, .a = x, .b = w, .bias = bias, .trans_b = true, .weight_b = true},
+                flops, 0, peak);
         snprintf(name, sizeof name, "%s dx %s", shapes[i].name, type);
-        if (wanted(name)) run(name, run_matmul, &(ehm_matmul_args){.out = dx, .a = y, .b = w, .weight_b = true}, flops, 0, peak);
+        if (wanted(name))
+            run(name, run_matmul, &(ehm_matmul_args){.out = dx, .a = y, .b = w, .weight_b = true}, flops, 0,
+                peak);
         snprintf(name, sizeof name, "%s dw %s", shapes[i].name, type);
-        if (wanted(name)) run(name, run_matmul, &(ehm_matmul_args){.out = dw, .a = y, .b = x, .trans_a = true, .accumulate = true}, flops, 0, peak);
+        if (wanted(name))
+            run(name, run_matmul,
+                &(ehm_matmul_args){.out = dw, .a = y, .b = x, .trans_a = true, .accumulate = true}, flops, 0,
+                peak);
         drop_all();
     }
 }
-static const struct { const char *name; int64_t b, n; int32_t h; int64_t k; } heads[] = {
-    {"ti_enc", 128, 17, 3, 64}, {"ti_dec", 128, 65, 3, 32}, {"b_enc", 16, 50, 12, 64}, {"b_dec", 16, 197, 16, 32}, {"ti_full", 128, 65, 3, 64}, {"long", 1, 1025, 6, 64},
+static const struct {
+    const char *name;
+    int64_t b, n;
+    int32_t h;
+    int64_t k;
+} heads[] = {
+    {"ti_enc", 128, 17, 3, 64}, {"ti_dec", 128, 65, 3, 32},  {"b_enc", 16, 50, 12, 64},
+    {"b_dec", 16, 197, 16, 32}, {"ti_full", 128, 65, 3, 64}, {"long", 1, 1025, 6, 64},
 };
 static void attention(ehm_dtype act, const char *type) {
     char name[64];
@@ -193,32 +229,51 @@ static void attention(ehm_dtype act, const char *type) {
         int64_t b = heads[i].b, n = heads[i].n, w = heads[i].h * heads[i].k;
         double flops = 4.0 * (double)(b * n * n * w);
         float scale = 1.f / sqrtf((float)heads[i].k);
-        ehm_view qkv = make(act, 3, b, n, 3 * w, 4), out = make(act, 3, b, n, w, 1), lse = make(EHM_F32, 3, b, heads[i].h, n, 1);
+        ehm_view qkv = make(act, 3, b, n, 3 * w, 4), out = make(act, 3, b, n, w, 1),
+                 lse = make(EHM_F32, 3, b, heads[i].h, n, 1);
         ehm_view dout = make(act, 3, b, n, w, 1), dqkv = make(act, 3, b, n, 3 * w, 1);
         snprintf(name, sizeof name, "attn_fwd %s %s", heads[i].name, type);
-        if (wanted(name)) run(name, run_attn_fwd, &(ehm_attn_fwd_args){out, lse, qkv, heads[i].h, scale}, flops, 0, peak_f32);
+        if (wanted(name))
+            run(name, run_attn_fwd, &(ehm_attn_fwd_args){out, lse, qkv, heads[i].h, scale}, flops, 0,
+                peak_f32);
         snprintf(name, sizeof name, "attn_bwd %s %s", heads[i].name, type);
-        if (wanted(name)) run(name, run_attn_bwd, &(ehm_attn_bwd_args){dqkv, dout, qkv, out, lse, heads[i].h, scale}, 2.5 * flops, 0, peak_f32);
+        if (wanted(name))
+            run(name, run_attn_bwd, &(ehm_attn_bwd_args){dqkv, dout, qkv, out, lse, heads[i].h, scale},
+                2.5 * flops, 0, peak_f32);
         drop_all();
     }
 }
-static const struct { const char *name; int64_t rows, d; } passes[] = {{"ti 2176x192", 2176, 192}, {"d96 8320x96", 8320, 96}, {"b 800x768", 800, 768}, {"d512 3152x512", 3152, 512}};
+static const struct {
+    const char *name;
+    int64_t rows, d;
+} passes[] = {{"ti 2176x192", 2176, 192},
+              {"d96 8320x96", 8320, 96},
+              {"b 800x768", 800, 768},
+              {"d512 3152x512", 3152, 512}};
 static void row_ops(ehm_dtype act, const char *type) {
     char name[64];
     const double el = (double)ehm_dtype_size(act);
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         int64_t r = passes[i].rows, d = passes[i].d, n4 = r * d * 4;
-        ehm_view x = make(EHM_F32, 2, r, d, 0, 1), y = make(act, 2, r, d, 0, 1), mean = make(EHM_F32, 1, r, 0, 0, 1), rstd = make(EHM_F32, 1, r, 0, 0, 1);
-        ehm_view w = make(EHM_F32, 1, d, 0, 0, 1), b = make(EHM_F32, 1, d, 0, 0, 1), dx = make(EHM_F32, 2, r, d, 0, 1), big = make(act, 2, r, 4 * d, 0, 6);
-        ehm_view big2 = make(act, 2, r, 4 * d, 0, 1), sum = make(EHM_F32, 1, 4 * d, 0, 0, 1), dw = make(EHM_F32, 1, d, 0, 0, 1), db = make(EHM_F32, 1, d, 0, 0, 1);
+        ehm_view x = make(EHM_F32, 2, r, d, 0, 1), y = make(act, 2, r, d, 0, 1),
+                 mean = make(EHM_F32, 1, r, 0, 0, 1), rstd = make(EHM_F32, 1, r, 0, 0, 1);
+        ehm_view w = make(EHM_F32, 1, d, 0, 0, 1), b = make(EHM_F32, 1, d, 0, 0, 1),
+                 dx = make(EHM_F32, 2, r, d, 0, 1), big = make(act, 2, r, 4 * d, 0, 6);
+        ehm_view big2 = make(act, 2, r, 4 * d, 0, 1), sum = make(EHM_F32, 1, 4 * d, 0, 0, 1),
+                 dw = make(EHM_F32, 1, d, 0, 0, 1), db = make(EHM_F32, 1, d, 0, 0, 1);
         snprintf(name, sizeof name, "norm_fwd %s %s", passes[i].name, type);
-        if (wanted(name)) run(name, run_norm_fwd, &(ehm_norm_fwd_args){y, mean, rstd, x, w, b, 1e-6f}, 0, (double)(r * d) * (4 + el), 0);
+        if (wanted(name))
+            run(name, run_norm_fwd, &(ehm_norm_fwd_args){y, mean, rstd, x, w, b, 1e-6f}, 0,
+                (double)(r * d) * (4 + el), 0);
         snprintf(name, sizeof name, "norm_bwd %s %s", passes[i].name, type);
-        if (wanted(name)) run(name, run_norm_bwd, &(ehm_norm_bwd_args){dx, dw, db, y, x, mean, rstd, w, true}, 0, (double)(r * d) * (12 + el), 0);
+        if (wanted(name))
+            run(name, run_norm_bwd, &(ehm_norm_bwd_args){dx, dw, db, y, x, mean, rstd, w, true}, 0,
+                (double)(r * d) * (12 + el), 0);
         snprintf(name, sizeof name, "gelu_fwd %s %s", passes[i].name, type);
         if (wanted(name)) run(name, run_gelu_fwd, &(ehm_gelu_fwd_args){big2, big}, 0, (double)n4 * 2 * el, 0);
         snprintf(name, sizeof name, "gelu_bwd %s %s", passes[i].name, type);
-        if (wanted(name)) run(name, run_gelu_bwd, &(ehm_gelu_bwd_args){big2, big2, big}, 0, (double)n4 * 3 * el, 0);
+        if (wanted(name))
+            run(name, run_gelu_bwd, &(ehm_gelu_bwd_args){big2, big2, big}, 0, (double)n4 * 3 * el, 0);
         snprintf(name, sizeof name, "colsum %s %s", passes[i].name, type);
         if (wanted(name)) run(name, run_colsum, &(ehm_colsum_args){sum, big2, true}, 0, (double)n4 * el, 0);
         drop_all();
@@ -226,10 +281,16 @@ static void row_ops(ehm_dtype act, const char *type) {
 }
 static void optimiser(void) {
     const int64_t n = 5700000;
-    ehm_view p = make(EHM_F32, 1, n, 0, 0, 1), g = make(EHM_F32, 1, n, 0, 0, 1), m = make(EHM_F32, 1, n, 0, 0, 0), v = make(EHM_F32, 1, n, 0, 0, 0);
-    ehm_view act = make(EHM_BF16, 1, n, 0, 0, 1), factor = make(EHM_F32, 1, 1, 0, 0, 0), total = make(EHM_F32, 1, 1, 0, 0, 0);
-    if (wanted("adamw")) run("adamw 5.7M", run_adamw, &(ehm_adamw_args){p, g, m, v, factor, act, 1e-3f, .9f, .95f, 1e-8f, .05f, 1}, 0, (double)n * 30, 0);
-    if (wanted("sumsq")) run("sumsq 5.7M", run_sumsq, &(ehm_sumsq_args){total, g, false}, 0, (double)n * 4, 0);
+    ehm_view p = make(EHM_F32, 1, n, 0, 0, 1), g = make(EHM_F32, 1, n, 0, 0, 1),
+             m = make(EHM_F32, 1, n, 0, 0, 0), v = make(EHM_F32, 1, n, 0, 0, 0);
+    ehm_view act = make(EHM_BF16, 1, n, 0, 0, 1), factor = make(EHM_F32, 1, 1, 0, 0, 0),
+             total = make(EHM_F32, 1, 1, 0, 0, 0);
+    if (wanted("adamw"))
+        run("adamw 5.7M", run_adamw,
+            &(ehm_adamw_args){p, g, m, v, factor, act, 1e-3f, .9f, .95f, 1e-8f, .05f, 1}, 0, (double)n * 30,
+            0);
+    if (wanted("sumsq"))
+        run("sumsq 5.7M", run_sumsq, &(ehm_sumsq_args){total, g, false}, 0, (double)n * 4, 0);
     if (wanted("cast")) run("cast 5.7M", run_cast, &(ehm_cast_args){act, p}, 0, (double)n * 6, 0);
     drop_all();
 }
@@ -245,7 +306,9 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--samples")) opt.samples = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--dtype")) opt.dtype = argv[++i];
         else if (!strcmp(argv[i], "--device")) opt.device = argv[++i];
-        else die("options: --threads N --samples N --dtype f32|bf16|both --device NAME --cpu-time, then parts of names");
+        else
+            die("options: --threads N --samples N --dtype f32|bf16|both --device NAME --cpu-time, then parts "
+                "of names");
     }
     if (opt.samples < 1 || opt.samples > MAX_SAMPLES) die("--samples is 1 to 101");
     if (opt.cpu_time && opt.threads != 1) die("--cpu-time needs --threads 1");

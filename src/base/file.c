@@ -20,7 +20,8 @@ static ehm_code no_memory(ehm_err *err, const char *path) {
     return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
 }
 
-/* Pipes and /proc files have no size to ask for; grown in the arena the old copies would stay, hence the plain buffer. */
+/* Pipes and /proc files have no size to ask for; grown in the arena the old copies would stay, hence the
+ * plain buffer. */
 static ehm_code read_unsized(ehm_bytes *out, int fd, const char *path, ehm_arena *a, ehm_err *err) {
     ehm_str s = {0};
     char buf[65536];
@@ -238,7 +239,8 @@ const char *ehm_path_base(const char *path) {
 ehm_code ehm_dir_sync(const char *path, ehm_err *err) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return io_fail(err, path, "cannot open this folder");
-    /* Some network file systems cannot sync a folder and say EINVAL; they keep names safe in their own way. */
+    /* Some network file systems cannot sync a folder and say EINVAL; they keep names safe in their own way.
+     */
     ehm_code rc = fsync(fd) && errno != EINVAL && errno != ENOTSUP
                       ? io_fail(err, path, "cannot sync this folder")
                       : EHM_OK;
@@ -355,14 +357,16 @@ ehm_code ehm_lock_open(int *fd, const char *path, ehm_err *err) {
 
 void ehm_lock_close(int fd) {
     if (fd < 0) return;
-    /* The file stays: removing it would let two others lock two files of the same name. An empty one says "nobody". */
+    /* The file stays: removing it would let two others lock two files of the same name. An empty one says
+     * "nobody". */
     if (ftruncate(fd, 0)) { /* the lock itself counts, the number is for messages only */ }
     close(fd);
 }
 
 char *ehm_cache_dir(ehm_arena *a) {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && *xdg == '/') return ehm_path_join(a, xdg, "ehm"); /* the specification says that relative ones are void */
+    if (xdg && *xdg == '/')
+        return ehm_path_join(a, xdg, "ehm"); /* the specification says that relative ones are void */
     if (home && *home) return ehm_path_join(a, home, ".cache/ehm");
     return NULL;
 }

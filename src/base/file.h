@@ -8,14 +8,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
-ehm_code ehm_file_read(ehm_bytes *out, const char *path, ehm_arena *a, ehm_err *err); /* NUL appended after len */
-ehm_code ehm_file_write(const char *path, const void *data, size_t n, ehm_err *err);  /* atomic: path.tmp.PID, fsync, rename, fsync folder */
+/* NUL appended after len. */
+ehm_code ehm_file_read(ehm_bytes *out, const char *path, ehm_arena *a, ehm_err *err);
+/* Atomic: path.tmp.PID, fsync, rename, fsync folder. */
+ehm_code ehm_file_write(const char *path, const void *data, size_t n, ehm_err *err);
 bool ehm_file_exists(const char *path);
 bool ehm_dir_exists(const char *path);
 int64_t ehm_file_size(const char *path);   /* -1 when absent */
 double ehm_file_mtime(const char *path);   /* -1 when absent */
 ehm_code ehm_dir_make(const char *path, ehm_err *err); /* with parents; fine when there */
-ehm_code ehm_dir_make_for(const char *path, ehm_err *err); /* the folder that a file of this path would lie in */
+/* The folder that a file of this path would lie in. */
+ehm_code ehm_dir_make_for(const char *path, ehm_err *err);
 ehm_code ehm_dir_remove(const char *path, ehm_err *err); /* with all in it; fine when absent */
 ehm_code ehm_file_remove(const char *path, ehm_err *err); /* fine when absent */
 /* Names in a folder, sorted by code point, "." and ".." left out. */
@@ -31,10 +34,12 @@ int64_t ehm_disk_free(const char *path);
 /* A stream written aside: goes to its name only at commit. */
 typedef struct { FILE *f; char *path, *tmp; } ehm_file_out;
 ehm_code ehm_file_out_open(ehm_file_out *o, const char *path, ehm_err *err);
-ehm_code ehm_file_out_commit(ehm_file_out *o, ehm_err *err); /* flush, sync, rename; on error the old file stands */
+/* Flush, sync, rename; on error the old file stands. */
+ehm_code ehm_file_out_commit(ehm_file_out *o, ehm_err *err);
 void ehm_file_out_abort(ehm_file_out *o);                    /* fine after commit */
 
-/* Advisory lock on path (created): held until closed or the process ends. EHM_E_MISMATCH names the process id that holds it. */
+/* Advisory lock on path (created): held until closed or the process ends. EHM_E_MISMATCH names the process id
+ * that holds it. */
 ehm_code ehm_lock_open(int *fd, const char *path, ehm_err *err);
 void ehm_lock_close(int fd);
 

@@ -168,7 +168,9 @@ static ehm_code inspect(inspection *k, ehm_out *out, ehm_err *err) {
     ehm_dataset_opt opt = options(c);
     EHM_TRY(ehm_dataset_open(&k->ds, &c->data, &opt, err));
     EHM_TRY(ehm_dataset_summary(k->ds, &k->summary, err));
-    int64_t n_threads = !EHM_IS_AUTO(c->workers) ? c->workers : EHM_IS_AUTO(c->threads) ? ehm_cpu_count() : c->threads;
+    int64_t n_threads = !EHM_IS_AUTO(c->workers)  ? c->workers
+                        : EHM_IS_AUTO(c->threads) ? ehm_cpu_count()
+                                                  : c->threads;
     if (c->check || c->export) EHM_TRY(ehm_pool_open(&k->pool, (int32_t)n_threads, err));
     if (c->check) EHM_TRY(check(k, err));
     EHM_TRY(warn_across(k, err));

@@ -10,7 +10,8 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NUMERIC = 3, EXIT_SI
 
 static volatile sig_atomic_t quiet;
 
-/* The first signal asks; a second one ends the program where it is. What a run has on disk is whole at any moment. */
+/* The first signal asks; a second one ends the program where it is. What a run has on disk is whole at any
+ * moment. */
 static void on_signal(int sig) {
     static const char text[] = "\nehm: stopping; again to end at once\n";
     int e = errno;

@@ -94,7 +94,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
     case SCENE_BACKDROP_water: {
         float horizon = .2f + .4f * f[0], k = soft_step((v - horizon) * px), depth = v - horizon + .15f;
         float sway = scene_noise(u * 4, v * 9, b->seed) * .9f,
-              w = wave((v * (9 + 8 * f[2]) / (depth + .35f)) + sway + f[1]);
+              w = wave((v * (5 + 3 * f[2]) / (depth + .35f)) + sway + f[1]);
         *out = mix(mix(c[0], c[1], v / horizon), mix(c[2], c[3], w > .1f ? (w - .1f) * .9f : 0), k);
         return k > .5f ? SCENE_BG_water : SCENE_BG_sky;
     }
@@ -108,7 +108,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
         return kf > .5f || kn > .5f ? SCENE_BG_hill : SCENE_BG_sky;
     }
     case SCENE_BACKDROP_bricks: {
-        float rows = 6 + 5 * f[0], y = v * rows + f[1],
+        float rows = 3 + 2 * f[0], y = v * rows + f[1],
               x = u * rows * (.4f + .2f * f[2]) + f[3] + (cell(y) & 1 ? .5f : 0);
         float ex = frac(x), ey = frac(y), ax = (ex < .5f ? ex : 1 - ex) / (.4f + .2f * f[2]),
               ay = ey < .5f ? ey : 1 - ey;
@@ -118,7 +118,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
         return SCENE_BG_bricks;
     }
     case SCENE_BACKDROP_tiles: {
-        float n = 4 + 5 * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f, x = (ca * u + sa * v) * n + f[2],
+        float n = 2.5f + 2 * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f, x = (ca * u + sa * v) * n + f[2],
               y = (ca * v - sa * u) * n + f[3];
         float ex = frac(x), ey = frac(y), ax = ex < .5f ? ex : 1 - ex, ay = ey < .5f ? ey : 1 - ey;
         float joint = soft_step(((ax < ay ? ax : ay) - .05f) / n * px);
@@ -129,16 +129,16 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
     }
     case SCENE_BACKDROP_planks: {
         bool upright = f[0] < .5f;
-        float along = upright ? v : u, across = (upright ? u : v) * (4 + 4 * f[1]) + f[2];
+        float along = upright ? v : u, across = (upright ? u : v) * (3 + 2 * f[1]) + f[2];
         int32_t plank = cell(across);
-        float e = frac(across), a = e < .5f ? e : 1 - e, gap = soft_step((a - .05f) / (4 + 4 * f[1]) * px);
+        float e = frac(across), a = e < .5f ? e : 1 - e, gap = soft_step((a - .05f) / (3 + 2 * f[1]) * px);
         float grain = scene_noise(along * 3 + (float)plank * 5.3f, e * 9, b->seed),
               s = cell_shade(plank, 0, b->seed);
         *out = mix(scaled(c[1], .6f), scaled(mix(c[0], c[1], .25f * s + .75f * grain), .9f + .2f * s), gap);
         return SCENE_BG_planks;
     }
     case SCENE_BACKDROP_wallpaper: {
-        float n = 4 + 6 * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f, x = (ca * u + sa * v) * n,
+        float n = 2.5f + 2.5f * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f, x = (ca * u + sa * v) * n,
               y = (ca * v - sa * u) * n, k;
         if (f[2] < .5f) {
             k = soft_step(wave(x) * px / n * .25f);

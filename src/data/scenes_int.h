@@ -39,20 +39,31 @@ typedef struct {
     float r, g, b;
 } scene_rgb; /* 0..1 */
 
-/* How a surface looks: base colour, a second one for the pattern, and the pattern's place in the object's own
- * coordinates. */
+/* What a surface looks like from near. Each kind has one family of its own, on every part large enough to show
+ * it, so that a few pixels of an object tell its kind; backgrounds and clutter have none of them. */
 typedef enum {
     SCENE_PLAIN,
-    SCENE_STRIPES,
-    SCENE_DOTS,
-    SCENE_CHECKS,
-    SCENE_MOTTLED,
-    SCENE_N_PATTERNS
-} scene_pattern;
+    SCENE_MOTTLED,  /* clutter */
+    SCENE_FEATHERS, /* bird */
+    SCENE_CLINKER,  /* boat */
+    SCENE_BANDS,    /* car */
+    SCENE_FUR,      /* cat */
+    SCENE_SCALES,   /* fish */
+    SCENE_VEINS,    /* flower */
+    SCENE_COURSES,  /* house */
+    SCENE_MESH,     /* lamp */
+    SCENE_SPOTS,    /* mug */
+    SCENE_TWILL,    /* person */
+    SCENE_PLATES,   /* robot */
+    SCENE_LEAVES,   /* tree */
+    SCENE_N_TEXTURES
+} scene_texture;
+/* Texture is added to the base colour: swing times -1..1. The swing's sign and size are the object's own, so a
+ * mean over pictures shows nothing of the texture. */
 typedef struct {
-    scene_rgb base, second;
-    scene_pattern pattern;
-    float freq, cos_a, sin_a;
+    scene_rgb base, swing;
+    float zoom, u, v;  /* on the texture's usual period; where it starts */
+    float light, rim;  /* brightness gained from top to bottom and at the rim */
     uint32_t seed;
 } scene_paint;
 
@@ -61,7 +72,7 @@ enum { SCENE_MAX_EDGES = 6, SCENE_MAX_PRIMS = 48 };
 /* One convex piece in object coordinates: about -1..1, y down. box is its extent. */
 typedef struct {
     scene_shape shape;
-    uint8_t part, n_edges, i_paint;
+    uint8_t part, n_edges, i_paint, texture;
     float p[8], edge[SCENE_MAX_EDGES][3], box[4];
     float outline; /* width of the darkened rim */
 } scene_prim;

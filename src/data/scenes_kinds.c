@@ -4,10 +4,35 @@
 #include "data/scenes_int.h"
 #include <math.h>
 
+/* A part's texture; parts too small to show one are plain. */
+static const uint8_t part_texture[SCENE_N_PARTS] = {
+    [SCENE_PART_clutter] = SCENE_MOTTLED,
+    [SCENE_PART_bird_body] = SCENE_FEATHERS,    [SCENE_PART_bird_head] = SCENE_FEATHERS,
+    [SCENE_PART_bird_wing] = SCENE_FEATHERS,    [SCENE_PART_bird_tail] = SCENE_FEATHERS,
+    [SCENE_PART_boat_hull] = SCENE_CLINKER,     [SCENE_PART_boat_sail] = SCENE_CLINKER,
+    [SCENE_PART_car_body] = SCENE_BANDS,        [SCENE_PART_car_cabin] = SCENE_BANDS,
+    [SCENE_PART_car_window] = SCENE_BANDS,      [SCENE_PART_cat_body] = SCENE_FUR,
+    [SCENE_PART_cat_head] = SCENE_FUR,          [SCENE_PART_cat_tail] = SCENE_FUR,
+    [SCENE_PART_cat_ear] = SCENE_FUR,           [SCENE_PART_fish_body] = SCENE_SCALES,
+    [SCENE_PART_fish_tail] = SCENE_SCALES,      [SCENE_PART_fish_fin] = SCENE_SCALES,
+    [SCENE_PART_flower_petal] = SCENE_VEINS,    [SCENE_PART_flower_leaf] = SCENE_VEINS,
+    [SCENE_PART_flower_core] = SCENE_VEINS,     [SCENE_PART_house_wall] = SCENE_COURSES,
+    [SCENE_PART_house_roof] = SCENE_COURSES,    [SCENE_PART_house_chimney] = SCENE_COURSES,
+    [SCENE_PART_lamp_shade] = SCENE_MESH,       [SCENE_PART_lamp_base] = SCENE_MESH,
+    [SCENE_PART_mug_cup] = SCENE_SPOTS,         [SCENE_PART_mug_handle] = SCENE_SPOTS,
+    [SCENE_PART_mug_band] = SCENE_SPOTS,        [SCENE_PART_person_torso] = SCENE_TWILL,
+    [SCENE_PART_person_arm] = SCENE_TWILL,      [SCENE_PART_person_leg] = SCENE_TWILL,
+    [SCENE_PART_person_hair] = SCENE_TWILL,     [SCENE_PART_robot_torso] = SCENE_PLATES,
+    [SCENE_PART_robot_head] = SCENE_PLATES,     [SCENE_PART_robot_arm] = SCENE_PLATES,
+    [SCENE_PART_robot_leg] = SCENE_PLATES,      [SCENE_PART_robot_panel] = SCENE_PLATES,
+    [SCENE_PART_tree_crown] = SCENE_LEAVES,     [SCENE_PART_tree_trunk] = SCENE_LEAVES,
+};
+
 static scene_prim *next(scene_object *o, scene_shape shape, int32_t part, int32_t role) {
     EHM_ASSERT(o->n < SCENE_MAX_PRIMS);
     scene_prim *m = &o->prim[o->n++];
-    *m = (scene_prim){.shape = shape, .part = (uint8_t)part, .i_paint = (uint8_t)role};
+    *m = (scene_prim){.shape = shape, .part = (uint8_t)part, .i_paint = (uint8_t)role,
+                      .texture = part_texture[part]};
     return m;
 }
 static void extent(scene_prim *m, float cx, float cy, float rx, float ry) {

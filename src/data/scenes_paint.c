@@ -102,30 +102,95 @@ static float triangle_wave(float x) { /* period 1, -1..1 */
     float t = x - (float)floor_int(x);
     return t < 0.5f ? 4 * t - 1 : 3 - 4 * t;
 }
-/* A triangle wave pushed towards a square one, its flanks about a pixel wide. */
-static float soft_square(float x, float steep) {
-    float t = triangle_wave(x) * steep;
+static float frac(float x) { return x - (float)floor_int(x); }
+/* A triangle wave with its tops cut: between a sine and a square wave, and as quick as the first. */
+static float wave(float x) {
+    float t = 1.5f * triangle_wave(x);
     return t < -1 ? -1 : t > 1 ? 1 : t;
 }
+static float groove(float x, float half) { /* 1 at whole numbers, falling to 0 at half on either side */
+    float t = frac(x), d = t < 0.5f ? t : 1 - t;
+    return d < half ? 1 - d / half : 0;
+}
+static float greater(float a, float b) { return a > b ? a : b; }
 
-static scene_rgb paint_at(const scene_paint *c, float x, float y, float scale_px) {
-    float u = (c->cos_a * x + c->sin_a * y) * c->freq, v = (c->cos_a * y - c->sin_a * x) * c->freq;
-    float steep = 0.3f * scale_px / c->freq, k = 0;
-    if (steep < 1) steep = 1;
-    switch (c->pattern) {
-    case SCENE_STRIPES: k = 0.5f + 0.5f * soft_square(u, steep); break;
-    case SCENE_CHECKS: k = 0.5f + 0.5f * soft_square(u, steep) * soft_square(v, steep); break;
-    case SCENE_DOTS: {
-        float a = u - (float)floor_int(u) - 0.5f, b = v - (float)floor_int(v) - 0.5f;
-        k = clamp01(0.5f + (0.3f - sqrtf(a * a + b * b)) * scale_px / c->freq);
-        break;
+/* Usual period, in pixels of an object of usual size in a picture of 64, and its part across. */
+static const float period[SCENE_N_TEXTURES][2] = {
+    [SCENE_PLAIN] = {1, 1},         [SCENE_MOTTLED] = {9, 9},        [SCENE_FEATHERS] = {8, 4.4f},
+    [SCENE_CLINKER] = {16, 6.6f},   [SCENE_BANDS] = {4.2f, 4.2f},    [SCENE_FUR] = {4.4f, 12},
+    [SCENE_SCALES] = {7, 5.6f},     [SCENE_VEINS] = {9, 3.6f},       [SCENE_COURSES] = {9, 5},
+    [SCENE_MESH] = {4.4f, 4.4f},    [SCENE_SPOTS] = {6.4f, 6.4f},    [SCENE_TWILL] = {4.6f, 4.6f},
+    [SCENE_PLATES] = {6, 6},        [SCENE_LEAVES] = {3.4f, 3.4f}};
+
+/* -1..1, about 0 in the mean, at (u, v) in periods. */
+static float texture_at(scene_texture t, float u, float v, uint32_t seed) {
+    switch (t) {
+    case SCENE_MOTTLED: return scene_noise(u, v, seed) * 2 - 1;
+    case SCENE_FEATHERS: return wave(v + 0.45f * triangle_wave(u)); /* rows of chevrons */
+    case SCENE_CLINKER: {                                           /* lapped planks with butt joints */
+        float row = (float)floor_int(v), lap = frac(v);
+        float joint = groove(u + 0.37f * row, 0.07f);
+        return lap < 0.16f || joint > 0.3f ? -1 : 0.2f + 0.8f * (1 - lap);
     }
-    case SCENE_MOTTLED: k = scene_noise(u * 1.5f, v * 1.5f, c->seed); break;
-    default: return c->base;
+    case SCENE_BANDS: return wave(v);
+    case SCENE_FUR: { /* upright strokes, each ending where it likes */
+        float sway = 0.35f * triangle_wave(v * 0.7f), w = wave(u + sway);
+        float end = lattice(floor_int(u + sway + 0.25f), 0, seed);
+        return frac(v + end) < 0.22f ? -0.9f : w;
     }
-    scene_rgb o = {c->base.r + (c->second.r - c->base.r) * k, c->base.g + (c->second.g - c->base.g) * k,
-                   c->base.b + (c->second.b - c->base.b) * k};
-    return o;
+    case SCENE_SCALES: { /* arcs, every other row moved by half */
+        int32_t row = floor_int(v);
+        float a = frac(u + (row & 1 ? 0.5f : 0.0f)) - 0.5f, b = v - (float)row, d = a * a * 2.6f + b * b;
+        return d > 0.72f ? -1 : 0.9f - 0.9f * d;
+    }
+    case SCENE_VEINS: return wave(v); /* along the petal */
+    case SCENE_COURSES: {
+        float half = floor_int(v) & 1 ? 0.5f : 0.0f;
+        float d = greater(groove(v, 0.24f), groove(u + half, 0.14f));
+        return d > 0.1f ? 0.5f - 1.5f * d : 0.5f;
+    }
+    case SCENE_MESH: return 1 - 2 * greater(groove(u + v, 0.3f), groove(u - v, 0.3f));
+    case SCENE_SPOTS: {
+        float a = frac(u + (floor_int(v) & 1 ? 0.5f : 0.0f)) - 0.5f, b = frac(v) - 0.5f;
+        float d = 3.4f * (0.36f - sqrtf(a * a + b * b)) / 0.36f;
+        return d < -1 ? -1 : d > 1 ? 1 : d;
+    }
+    case SCENE_TWILL: return wave((u + v) * 0.7071f);
+    case SCENE_PLATES: { /* a grid of seams, a rivet in each plate */
+        float seam = greater(groove(u, 0.22f), groove(v, 0.22f));
+        float a = frac(u) - 0.5f, b = frac(v) - 0.5f;
+        return a * a + b * b < 0.025f || seam > 0.3f ? -1 : 0.6f;
+    }
+    case SCENE_LEAVES: {
+        float n = 4.5f * (scene_noise(u, v, seed) - 0.5f);
+        return n < -1 ? -1 : n > 1 ? 1 : n;
+    }
+    default: return 0;
+    }
+}
+
+/* A texture laid on one piece: periods by object unit, and the frame it follows. */
+typedef struct {
+    const scene_paint *paint;
+    scene_texture texture;
+    float fu, fv, cos_a, sin_a;
+} surface;
+static surface surface_of(const scene_prim *m, const scene_paint *c, float scale_px) {
+    surface f = {c, (scene_texture)m->texture, 0, 0, 1, 0};
+    /* Seen on small objects too: below three quarters of the usual size the texture stays as it is. */
+    float size = scale_px / 27.0f;
+    if (size < 0.75f) size = 0.75f;
+    f.fu = scale_px / (period[f.texture][0] * size * c->zoom);
+    f.fv = scale_px / (period[f.texture][1] * size * c->zoom);
+    if (m->shape == SCENE_ELLIPSE) f.cos_a = m->p[4], f.sin_a = m->p[5];
+    return f;
+}
+static scene_rgb paint_at(const surface *f, float x, float y) {
+    const scene_paint *c = f->paint;
+    if (f->texture == SCENE_PLAIN) return c->base;
+    float u = (f->cos_a * x + f->sin_a * y) * f->fu + c->u, v = (f->cos_a * y - f->sin_a * x) * f->fv + c->v;
+    float k = texture_at(f->texture, u, v, c->seed);
+    return (scene_rgb){c->base.r + c->swing.r * k, c->base.g + c->swing.g * k, c->base.b + c->swing.b * k};
 }
 
 static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *c, const scene_place *at,
@@ -147,6 +212,7 @@ static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *
     if (ix1 > cv->w) ix1 = cv->w;
     if (iy1 > cv->h) iy1 = cv->h;
     float inv = 1 / at->scale_px;
+    surface f = surface_of(m, c, at->scale_px);
     for (int32_t y = iy0; y < iy1; y++) {
         float dy = ((float)y + 0.5f - at->y) * inv;
         for (int32_t x = ix0; x < ix1; x++) {
@@ -155,12 +221,12 @@ static void prim_draw(scene_canvas *cv, const scene_prim *m, const scene_paint *
             float d = distance_of(m, lx, ly), d_px = d * at->scale_px;
             if (d_px >= 0.5f) continue;
             float cover = d_px <= -0.5f ? 1 : 0.5f - d_px;
-            scene_rgb k = paint_at(c, lx, ly, at->scale_px);
-            /* Lit from above, darker towards the rim: gives the pieces of one colour an edge against each
-             * other. */
-            float shade = 1.17f - 0.14f * ly;
+            scene_rgb k = paint_at(&f, lx, ly);
+            /* Lit from above or below, darker or lighter towards the rim: gives the pieces of one colour an
+             * edge against each other. Either way round, so that no silhouette shows in a mean. */
+            float shade = 1 + c->light * ly;
             if (m->outline > 0 && d > -m->outline)
-                shade *= 1 - 0.45f * clamp01((d + m->outline) / m->outline * 1.4f);
+                shade *= 1 + c->rim * clamp01((d + m->outline) / m->outline * 1.4f);
             float *px = cv->rgb + ((int64_t)y * cv->w + x) * 3;
             px[0] += (k.r * shade - px[0]) * cover;
             px[1] += (k.g * shade - px[1]) * cover;

@@ -13,16 +13,20 @@ ehm_code ehm_unnorm_of(ehm_unnorm *out, const char *name, ehm_err *err) {
     return EHM_FAIL(err, EHM_E_CONFIG, "--unnorm %s: there are patch, visible and none", name);
 }
 
-static float pixel_01(const void *px, ehm_dtype t, int64_t i) { return t == EHM_U8 ? (float)((const uint8_t *)px)[i] / 255.0f : ((const float *)px)[i]; }
+static float pixel_01(const void *px, ehm_dtype t, int64_t i) {
+    return t == EHM_U8 ? (float)((const uint8_t *)px)[i] / 255.0f : ((const float *)px)[i];
+}
 
 /* One picture's patches in the model's normalised space, [L,P], channel fastest as the targets are. */
-static void patches_of(float *out, const void *px, ehm_dtype t, const ehm_vit_shape *s, const double *mean, const double *std) {
+static void patches_of(float *out, const void *px, ehm_dtype t, const ehm_vit_shape *s, const double *mean,
+                       const double *std) {
     int32_t p = s->patch_size, c = s->channels;
     for (int32_t l = 0; l < s->n_patches; l++)
         for (int32_t y = 0; y < p; y++)
             for (int32_t x = 0; x < p; x++)
                 for (int32_t k = 0; k < c; k++) {
-                    int64_t at = (((int64_t)(l / s->grid_w) * p + y) * s->img_w + (l % s->grid_w) * p + x) * c + k;
+                    int64_t at =
+                        (((int64_t)(l / s->grid_w) * p + y) * s->img_w + (l % s->grid_w) * p + x) * c + k;
                     *out++ = (float)(((double)pixel_01(px, t, at) - mean[k]) / std[k]);
                 }
 }
@@ -36,11 +40,13 @@ static void moments(const float *x, int32_t n, double *mean, double *var) {
 }
 
 /* Mean and variance for hidden patch l from its four nearest visible patches. */
-static void visible_moments(const float *patches, const ehm_vit_shape *s, int32_t l, const int32_t *visible, int32_t n_visible, double *mean, double *var) {
+static void visible_moments(const float *patches, const ehm_vit_shape *s, int32_t l, const int32_t *visible,
+                            int32_t n_visible, double *mean, double *var) {
     int32_t best[4], n = 0;
     double dist[4], w = 0;
     for (int32_t i = 0; i < n_visible; i++) {
-        double dy = visible[i] / s->grid_w - l / s->grid_w, dx = visible[i] % s->grid_w - l % s->grid_w, d = dy * dy + dx * dx;
+        double dy = visible[i] / s->grid_w - l / s->grid_w, dx = visible[i] % s->grid_w - l % s->grid_w,
+               d = dy * dy + dx * dx;
         int32_t at = n < 4 ? n++ : (d < dist[3] ? 3 : -1);
         if (at < 0) continue;
         while (at > 0 && d < dist[at - 1]) dist[at] = dist[at - 1], best[at] = best[at - 1], at--;
@@ -55,24 +61,30 @@ static void visible_moments(const float *patches, const ehm_vit_shape *s, int32_
     if (w > 0) *mean /= w, *var /= w;
 }
 
-/* Patches [L,P] of the normalised space as a picture that can be shown: 1 channel grey, else the first three (two: the first). */
-static ehm_code show(ehm_image *out, const float *patches, const ehm_vit_shape *s, const double *mean, const double *std, ehm_arena *a, ehm_err *err) {
+/* Patches [L,P] of the normalised space as a picture that can be shown: 1 channel grey, else the first three
+ * (two: the first). */
+static ehm_code show(ehm_image *out, const float *patches, const ehm_vit_shape *s, const double *mean,
+                     const double *std, ehm_arena *a, ehm_err *err) {
     int32_t c_shown = s->channels >= 3 ? 3 : 1, p = s->patch_size;
     uint8_t *px = EHM_NEW_N(a, uint8_t, (int64_t)s->img_h * s->img_w * c_shown);
     if (!px) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", s->img_w, s->img_h);
     for (int32_t y = 0; y < s->img_h; y++)
         for (int32_t x = 0; x < s->img_w; x++)
             for (int32_t k = 0; k < c_shown; k++) {
-                int64_t l = (int64_t)(y / p) * s->grid_w + x / p, in = ((int64_t)(y % p) * p + x % p) * s->channels + k;
+                int64_t l = (int64_t)(y / p) * s->grid_w + x / p,
+                        in = ((int64_t)(y % p) * p + x % p) * s->channels + k;
                 double v = ((double)patches[l * s->patch_pixels + in] * std[k] + mean[k]) * 255;
-                px[((int64_t)y * s->img_w + x) * c_shown + k] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5);
+                px[((int64_t)y * s->img_w + x) * c_shown + k] = (uint8_t)(v < 0     ? 0
+                                                                          : v > 255 ? 255
+                                                                                    : v + 0.5);
             }
     *out = (ehm_image){.px = px, .w = s->img_w, .h = s->img_h, .c = c_shown, .type = EHM_U8};
     return EHM_OK;
 }
 
-static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, const float *pred, const int32_t *visible, const int32_t *masked,
-                       int32_t n_visible, const ehm_model *m, ehm_unnorm how, ehm_arena *a, ehm_err *err) {
+static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, const float *pred,
+                       const int32_t *visible, const int32_t *masked, int32_t n_visible, const ehm_model *m,
+                       ehm_unnorm how, ehm_arena *a, ehm_err *err) {
     const ehm_vit_shape *s = ehm_model_shape(m);
     int32_t n = s->n_patches, pp = s->patch_pixels;
     double mean[256], std[256];
@@ -82,7 +94,8 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
     patches_of(orig, px, type, s, mean, std);
     EHM_TRY(show(&r->panel[0], orig, s, mean, std, a, err));
     memcpy(work, orig, sizeof(float) * (size_t)n * (size_t)pp);
-    for (int32_t i = 0; i < n - n_visible; i++) memset(work + (int64_t)masked[i] * pp, 0, sizeof(float) * (size_t)pp);
+    for (int32_t i = 0; i < n - n_visible; i++)
+        memset(work + (int64_t)masked[i] * pp, 0, sizeof(float) * (size_t)pp);
     EHM_TRY(show(&r->panel[1], work, s, mean, std, a, err));
     for (int32_t l = 0; l < n; l++) {
         double pm = 0, pv = 1;
@@ -96,15 +109,18 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
             }
             pv = sqrt(pv + 1e-6);
         }
-        for (int32_t k = 0; k < pp; k++) work[(int64_t)l * pp + k] = (float)((double)pred[(int64_t)l * pp + k] * pv + pm);
+        for (int32_t k = 0; k < pp; k++)
+            work[(int64_t)l * pp + k] = (float)((double)pred[(int64_t)l * pp + k] * pv + pm);
     }
     EHM_TRY(show(&r->panel[2], work, s, mean, std, a, err));
-    for (int32_t i = 0; i < n_visible; i++) memcpy(work + (int64_t)visible[i] * pp, orig + (int64_t)visible[i] * pp, sizeof(float) * (size_t)pp);
+    for (int32_t i = 0; i < n_visible; i++)
+        memcpy(work + (int64_t)visible[i] * pp, orig + (int64_t)visible[i] * pp, sizeof(float) * (size_t)pp);
     return show(&r->panel[3], work, s, mean, std, a, err);
 }
 
-ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m, ehm_dataset *ds, int64_t first, int32_t n, const char *rule_name,
-                         double mask_ratio, ehm_unnorm how, uint64_t seed, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m, ehm_dataset *ds,
+                         int64_t first, int32_t n, const char *rule_name, double mask_ratio, ehm_unnorm how,
+                         uint64_t seed, ehm_arena *a, ehm_err *err) {
     const ehm_vit_shape *s = ehm_model_shape(m);
     const ehm_mask_rule *rule = ehm_mask_rule_find(rule_name, err);
     int32_t n_visible = ehm_mask_n_visible(s->n_patches, mask_ratio), n_masked = s->n_patches - n_visible;
@@ -116,20 +132,29 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m,
     if (!rule) return err ? err->code : EHM_E_CONFIG;
     if (!ehm_model_has_decoder(m)) {
         EHM_FAIL(err, EHM_E_MISMATCH, "%s holds no decoder, so it cannot reconstruct", ehm_model_spec(m));
-        EHM_HINT(err, "use the run folder or its model.safetensors; encoder.safetensors is the encoder alone");
+        EHM_HINT(err,
+                 "use the run folder or its model.safetensors; encoder.safetensors is the encoder alone");
         return EHM_E_MISMATCH;
     }
-    if (n_visible < 1 || n_masked < 1) return EHM_FAIL(err, EHM_E_CONFIG, "mask ratio %g leaves %d of %d patches visible; both sides need at least one", mask_ratio, n_visible, s->n_patches);
+    if (n_visible < 1 || n_masked < 1)
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "mask ratio %g leaves %d of %d patches visible; both sides need at least one",
+                        mask_ratio, n_visible, s->n_patches);
     uint8_t *px = EHM_NEW_N(a, uint8_t, px_bytes);
     int32_t *visible = EHM_NEW_N(a, int32_t, s->n_patches), *masked = EHM_NEW_N(a, int32_t, s->n_patches);
     float *pred = EHM_NEW_N(a, float, (int64_t)s->n_patches * s->patch_pixels), loss = 0;
-    if (!px || !visible || !masked || !pred) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for reconstructions");
+    if (!px || !visible || !masked || !pred)
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for reconstructions");
     for (int64_t i = first; i < ehm_dataset_count(ds) && *n_done < n && !rc; i++) {
         ehm_reconstruction *r = &out[*n_done];
         ehm_sample sample;
         ehm_err why = {0};
         ehm_mask mask = {.visible = visible, .masked = masked};
-        ehm_mask_in in = {.grid_h = s->grid_h, .grid_w = s->grid_w, .n_masked = n_masked, .n_views = 1, .progress_frac = 1,
+        ehm_mask_in in = {.grid_h = s->grid_h,
+                          .grid_w = s->grid_w,
+                          .n_masked = n_masked,
+                          .n_views = 1,
+                          .progress_frac = 1,
                           .rng = ehm_rng_of(seed, EHM_RNG_mask, 0, (uint64_t)i)};
         ehm_arena_reset(&scratch);
         if (ehm_stop_asked()) {
@@ -140,7 +165,8 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m,
             ehm_log(EHM_LOG_WARN, "left out: %s: %s", ehm_dataset_name(ds, i), why.what);
             continue;
         }
-        if ((rc = ehm_data_fit(px, type, s->img_h, s->img_w, &sample.image, ehm_model_fit(m), &scratch, err))) break;
+        if ((rc = ehm_data_fit(px, type, s->img_h, s->img_w, &sample.image, ehm_model_fit(m), &scratch, err)))
+            break;
         if ((rc = ehm_mask_draw(rule, &mask, &in, &scratch, err))) break;
         if ((rc = ehm_model_reconstruct(m, px, type, 1, visible, masked, n_visible, pred, &loss, err))) break;
         r->name = ehm_arena_strdup(a, ehm_dataset_name(ds, i));
@@ -149,15 +175,18 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m,
         if (!rc) ++*n_done;
     }
     ehm_arena_free(&scratch);
-    if (!rc && !*n_done) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(ds));
+    if (!rc && !*n_done)
+        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(ds));
     return rc;
 }
 
-ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m, const char *rule, double mask_ratio,
-                               ehm_unnorm how, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m,
+                               const char *rule, double mask_ratio, ehm_unnorm how, ehm_arena *a,
+                               ehm_err *err) {
     static const char *const heads[4] = {"original", "masked", "reconstruction", "with visible pasted"};
     static const char *const ways[3] = {
-        "Each patch's mean and contrast are put back from the hidden patch itself: the model predicts neither, so colour and contrast here are the original's.",
+        "Each patch's mean and contrast are put back from the hidden patch itself: the model predicts "
+        "neither, so colour and contrast here are the original's.",
         "Each hidden patch's mean and contrast come from its nearest visible patches.",
         "Left in the normalised space: grey is each patch's own mean."};
     const ehm_vit_shape *s = ehm_model_shape(m);
@@ -173,11 +202,24 @@ ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, in
         c[2].caption = ehm_arena_printf(a, "loss %.3f", r[i].loss);
     }
     char *title = ehm_arena_printf(a, "Reconstructions by %s", ehm_model_spec(m));
-    char *foot = ehm_arena_printf(a, "Mask %s, %d of %d patches hidden (ratio %g). Loss: mean squared error on hidden patches%s. %s%s", rule,
-                                  s->n_patches - ehm_mask_n_visible(s->n_patches, mask_ratio), s->n_patches, mask_ratio,
-                                  ehm_model_norm_pix(m) ? ", 1 is what predicting each patch's mean gives" : "", ehm_model_norm_pix(m) ? ways[how] : "",
-                                  s->channels == 1 || s->channels == 3 ? "" : s->channels == 2 ? " Shown: the first of 2 channels." : " Shown: the first 3 channels.");
+    char *foot = ehm_arena_printf(
+        a, "Mask %s, %d of %d patches hidden (ratio %g). Loss: mean squared error on hidden patches%s. %s%s",
+        rule, s->n_patches - ehm_mask_n_visible(s->n_patches, mask_ratio), s->n_patches, mask_ratio,
+        ehm_model_norm_pix(m) ? ", 1 is what predicting each patch's mean gives" : "",
+        ehm_model_norm_pix(m) ? ways[how] : "",
+        s->channels == 1 || s->channels == 3 ? ""
+        : s->channels == 2                   ? " Shown: the first of 2 channels."
+                                             : " Shown: the first 3 channels.");
     if (!title || !foot) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a sheet of %d pictures", n);
-    return ehm_sheet_draw(sheet, &(ehm_sheet){.title = title, .footnote = foot, .columns = columns, .cells = cells, .n_rows = n_rows, .n_cols = n_cols,
-                                              .cell_px = s->img_w > 128 ? 224 : 128, .max_caption_lines = 2, .gap_px = 10}, a, err);
+    return ehm_sheet_draw(sheet,
+                          &(ehm_sheet){.title = title,
+                                       .footnote = foot,
+                                       .columns = columns,
+                                       .cells = cells,
+                                       .n_rows = n_rows,
+                                       .n_cols = n_cols,
+                                       .cell_px = s->img_w > 128 ? 224 : 128,
+                                       .max_caption_lines = 2,
+                                       .gap_px = 10},
+                          a, err);
 }

@@ -1,4 +1,5 @@
-/* k-NN on frozen features: all poolings side by side, lists of k and temperature, raw pixels as a reference row. */
+/* k-NN on frozen features: all poolings side by side, lists of k and temperature, raw pixels as a reference
+ * row. */
 #include "base/file.h"
 #include "base/log.h"
 #include "eval/eval.h"
@@ -15,10 +16,16 @@ static int32_t parse_list(double *out, const char *text, const char *key, bool w
     char part[64];
     for (const char *p = text; *p;) {
         size_t len = strcspn(p, ",");
-        if (len >= sizeof part || n == LIST_MAX) return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: at most %d numbers, separated by commas", key, text, LIST_MAX), -1;
+        if (len >= sizeof part || n == LIST_MAX)
+            return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: at most %d numbers, separated by commas", key, text,
+                            LIST_MAX),
+                   -1;
         memcpy(part, p, len), part[len] = 0;
-        if (!ehm_parse_f64(part, &out[n]) || !(out[n] > 0) || (whole && (out[n] < 1 || out[n] > 100000 || out[n] != (double)(int32_t)out[n])))
-            return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: '%s' is no %s above 0", key, text, part, whole ? "whole number" : "number"), -1;
+        if (!ehm_parse_f64(part, &out[n]) || !(out[n] > 0) ||
+            (whole && (out[n] < 1 || out[n] > 100000 || out[n] != (double)(int32_t)out[n])))
+            return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: '%s' is no %s above 0", key, text, part,
+                            whole ? "whole number" : "number"),
+                   -1;
         n++;
         p += len + (p[len] == ',');
     }
@@ -50,8 +57,9 @@ typedef struct {
 } knn_job;
 
 /* Rows of one kind of feature for all k and T. train and test are changed in place (unit rows). */
-static ehm_code knn_rows(knn_job *j, ehm_dev *d, const char *model, const char *what, float *train, const ehm_features *ftrain, float *test,
-                         const ehm_features *ftest, int32_t dim, bool quote, ehm_err *err) {
+static ehm_code knn_rows(knn_job *j, ehm_dev *d, const char *model, const char *what, float *train,
+                         const ehm_features *ftrain, float *test, const ehm_features *ftest, int32_t dim,
+                         bool quote, ehm_err *err) {
     int64_t n = ftest->n;
     int32_t *idx = malloc(sizeof(int32_t) * (size_t)n * (size_t)j->k_max);
     float *sim = malloc(sizeof(float) * (size_t)n * (size_t)j->k_max);
@@ -59,7 +67,8 @@ static ehm_code knn_rows(knn_job *j, ehm_dev *d, const char *model, const char *
     int32_t *guess = malloc(sizeof(int32_t) * (size_t)n);
     ehm_code rc = EHM_OK;
     if (!idx || !sim || !votes || !guess) {
-        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d neighbours of %lld pictures", j->k_max, (long long)n);
+        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d neighbours of %lld pictures", j->k_max,
+                      (long long)n);
         goto done;
     }
     ehm_knn_unit_rows(train, ftrain->n, dim, ehm_dev_pool(d));
@@ -76,7 +85,8 @@ static ehm_code knn_rows(knn_job *j, ehm_dev *d, const char *model, const char *
                 goto done;
             }
             for (int64_t i = 0; i < n; i++) {
-                guess[i] = ehm_knn_vote(idx + i * j->k_max, sim + i * j->k_max, (int32_t)j->k[ik], j->t[it], ftrain->labels, j->n_classes, votes);
+                guess[i] = ehm_knn_vote(idx + i * j->k_max, sim + i * j->k_max, (int32_t)j->k[ik], j->t[it],
+                                        ftrain->labels, j->n_classes, votes);
                 items[i] = guess[i] == ftest->labels[i];
                 right += (double)items[i];
             }
@@ -93,29 +103,35 @@ done:
 }
 
 /* All rows of one model; the raw-pixel rows follow when raw is asked for. */
-static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_dataset *train, ehm_dataset *test, ehm_features *ftest, bool raw, ehm_err *err) {
+static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_dataset *train, ehm_dataset *test,
+                          ehm_features *ftest, bool raw, ehm_err *err) {
     ehm_features ftrain = {0};
     int32_t workers = EHM_IS_AUTO(j->c->workers) ? ehm_cpu_count() : (int32_t)j->c->workers;
     ehm_dev *d = ehm_model_device(m);
     double *mean = NULL, *std = NULL;
     char raw_name[64];
-    ehm_split learn = {test ? EHM_PART_ALL : EHM_PART_LEARN, j->c->split, (uint64_t)j->c->seed}, held_out = learn;
+    ehm_split learn = {test ? EHM_PART_ALL : EHM_PART_LEARN, j->c->split, (uint64_t)j->c->seed},
+              held_out = learn;
     if (!test) test = train, held_out.part = EHM_PART_HELD_OUT;
     ehm_code rc = ehm_features_of(&ftrain, m, train, &learn, workers, raw, err);
     if (!rc) rc = ehm_features_of(ftest, m, test, &held_out, workers, raw, err);
     if (rc) goto done;
     if ((!ftrain.n || !ftest->n) && test == train) {
-        rc = EHM_FAIL(err, EHM_E_CONFIG, "--split %g: of the labelled pictures of %s, %lld are left to learn from and %lld to be tested on",
+        rc = EHM_FAIL(err, EHM_E_CONFIG,
+                      "--split %g: of the labelled pictures of %s, %lld are left to learn from and %lld to "
+                      "be tested on",
                       j->c->split, ehm_dataset_spec(train), (long long)ftrain.n, (long long)ftest->n);
         EHM_HINT(err, "give more pictures, another --split, or a set of its own as --test");
         goto done;
     }
     if (!ftrain.n || !ftest->n) {
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has no readable labelled picture", ftrain.n ? ehm_dataset_spec(test) : ehm_dataset_spec(train));
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has no readable labelled picture",
+                      ftrain.n ? ehm_dataset_spec(test) : ehm_dataset_spec(train));
         goto done;
     }
     if (j->k_max > ftrain.n) {
-        rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld labelled pictures", j->k_max, ehm_dataset_spec(train), (long long)ftrain.n);
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld labelled pictures", j->k_max,
+                      ehm_dataset_spec(train), (long long)ftrain.n);
         goto done;
     }
     j->out->n_train = ftrain.n, j->out->n_items = ftest->n;
@@ -127,11 +143,15 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
     }
     if (raw) {
         ehm_twins twins;
-        if ((rc = ehm_prints_match(&twins, ftrain.prints, ftrain.n, ftest->prints, ftest->n, j->a, err))) goto done;
+        if ((rc = ehm_prints_match(&twins, ftrain.prints, ftrain.n, ftest->prints, ftest->n, j->a, err)))
+            goto done;
         if (twins.n_b) {
-            ehm_eval_note(j->out, j->a, "%lld of %lld test pictures have a near-duplicate in the training set (ehm data TRAIN TEST --check names them)",
+            ehm_eval_note(j->out, j->a,
+                          "%lld of %lld test pictures have a near-duplicate in the training set (ehm data "
+                          "TRAIN TEST --check names them)",
                           (long long)twins.n_b, (long long)ftest->n);
-            ehm_log(EHM_LOG_WARN, "%lld of %lld test pictures have a near-duplicate in the training set", (long long)twins.n_b, (long long)ftest->n);
+            ehm_log(EHM_LOG_WARN, "%lld of %lld test pictures have a near-duplicate in the training set",
+                    (long long)twins.n_b, (long long)ftest->n);
         }
     }
     for (const char *p = j->c->pools; *p && !rc;) {
@@ -140,16 +160,20 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
         float *ft = cls ? ftrain.cls : ftrain.mean, *fe = cls ? ftest->cls : ftest->mean;
         rc = knn_rows(j, d, name, cls ? "cls" : "mean", ft, &ftrain, fe, ftest, ftrain.dim, true, err);
         if (rc) break;
-        /* unit rows first, then each feature to mean 0 and deviation 1 over the training set, then unit rows again */
+        /* unit rows first, then each feature to mean 0 and deviation 1 over the training set, then unit rows
+         * again */
         ehm_knn_moments(mean, std, ft, ftrain.n, ftrain.dim);
         ehm_knn_standardise(ft, ftrain.n, ftrain.dim, mean, std, ehm_dev_pool(d));
         ehm_knn_standardise(fe, ftest->n, ftrain.dim, mean, std, ehm_dev_pool(d));
-        rc = knn_rows(j, d, name, cls ? "cls standardised" : "mean standardised", ft, &ftrain, fe, ftest, ftrain.dim, true, err);
+        rc = knn_rows(j, d, name, cls ? "cls standardised" : "mean standardised", ft, &ftrain, fe, ftest,
+                      ftrain.dim, true, err);
         p += len + (p[len] == ',');
     }
     if (!rc && raw) {
         const char *what = ehm_arena_strdup(j->a, ehm_features_raw_name(m, raw_name));
-        rc = what ? knn_rows(j, d, "(pixels)", what, ftrain.raw, &ftrain, ftest->raw, ftest, ftrain.raw_dim, false, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory");
+        rc = what ? knn_rows(j, d, "(pixels)", what, ftrain.raw, &ftrain, ftest->raw, ftest, ftrain.raw_dim,
+                             false, err)
+                  : EHM_FAIL(err, EHM_E_MEMORY, "no memory");
     }
 done:
     free(mean), free(std);
@@ -157,13 +181,24 @@ done:
     return rc;
 }
 
-static ehm_code write_predictions(const knn_job *j, const char *path, ehm_dataset *train, ehm_dataset *test, const ehm_features *f, ehm_err *err) {
+/* Names come from outside: a tab or line end in one would shift the columns. */
+static void add_cell(ehm_str *s, const char *text) {
+    for (; *text; text++) ehm_str_addc(s, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+    ehm_str_addc(s, '\t');
+}
+
+static ehm_code write_predictions(const knn_job *j, const char *path, ehm_dataset *train, ehm_dataset *test,
+                                  const ehm_features *f, ehm_err *err) {
     ehm_str s = {0};
     ehm_str_addf(&s, "file\tlabel\tpredicted\tright\n");
-    for (int64_t i = 0; i < f->n; i++)
-        ehm_str_addf(&s, "%s\t%s\t%s\t%d\n", ehm_dataset_name(test, f->ids[i]), ehm_dataset_class(train, f->labels[i]),
-                     ehm_dataset_class(train, j->predicted[i]), j->predicted[i] == f->labels[i]);
-    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path) : ehm_dir_make_for(path, err);
+    for (int64_t i = 0; i < f->n; i++) {
+        add_cell(&s, ehm_dataset_name(test, f->ids[i]));
+        add_cell(&s, ehm_dataset_class(train, f->labels[i]));
+        add_cell(&s, ehm_dataset_class(train, j->predicted[i]));
+        ehm_str_addf(&s, "%d\n", j->predicted[i] == f->labels[i]);
+    }
+    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path)
+                           : ehm_dir_make_for(path, err);
     if (!rc) rc = ehm_file_write(path, ehm_str_c(&s), s.len, err);
     ehm_str_free(&s);
     return rc;
@@ -175,7 +210,8 @@ static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_arena *a, ehm_er
     double *v = EHM_NEW_N(a, double, 6 * n);
     if (!items || !v) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for intervals");
     for (int32_t i = 0; i < n; i++) items[i] = out->rows[i].items;
-    /* own row against the best other row of each kind: the same features of the second model, and the best raw-pixel row */
+    /* own row against the best other row of each kind: the same features of the second model, and the best
+     * raw-pixel row */
     int32_t *partner = EHM_NEW_N(a, int32_t, n);
     if (!partner) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for intervals");
     for (int32_t i = 0; i < n; i++) partner[i] = -1;
@@ -186,14 +222,16 @@ static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_arena *a, ehm_er
         if (partner[i] < 0) continue;
         float *diff = EHM_NEW_N(a, float, out->n_items);
         if (!diff) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for intervals");
-        for (int64_t k = 0; k < out->n_items; k++) diff[k] = out->rows[i].items[k] - out->rows[partner[i]].items[k];
+        for (int64_t k = 0; k < out->n_items; k++)
+            diff[k] = out->rows[i].items[k] - out->rows[partner[i]].items[k];
         items[n + n_pair++] = diff;
     }
     EHM_TRY(ehm_bootstrap(v, v + 2 * n, v + 4 * n, items, n + n_pair, out->n_items, 0, err));
     for (int32_t i = 0, p = n; i < n; i++) {
         ehm_eval_row *r = &out->rows[i];
         r->value = v[i], r->lo = v[2 * n + i], r->hi = v[4 * n + i];
-        if (partner[i] >= 0) r->has_diff = true, r->diff = v[p], r->diff_lo = v[2 * n + p], r->diff_hi = v[4 * n + p], p++;
+        if (partner[i] >= 0)
+            r->has_diff = true, r->diff = v[p], r->diff_lo = v[2 * n + p], r->diff_hi = v[4 * n + p], p++;
     }
     return EHM_OK;
 }
@@ -201,7 +239,9 @@ static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_arena *a, ehm_er
 static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
     const ehm_config *c = in->config;
     knn_job j = {.c = c, .out = out, .a = a};
-    ehm_model_opt opt = {.device = c->device, .threads = EHM_IS_AUTO(c->threads) ? 0 : (int32_t)c->threads, .dtype = c->dtype,
+    ehm_model_opt opt = {.device = c->device,
+                         .threads = EHM_IS_AUTO(c->threads) ? 0 : (int32_t)c->threads,
+                         .dtype = c->dtype,
                          .batch = EHM_IS_AUTO(c->eval_batch_size) ? 0 : (int32_t)c->eval_batch_size};
     ehm_model *m = NULL;
     ehm_dataset *train = NULL, *test = NULL;
@@ -209,29 +249,35 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     int32_t n_own = 0;
     ehm_code rc;
     out->task = "knn", out->metrics = metrics, out->n_metrics = 1, out->i_best = -1;
-    out->protocol = "protocol: frozen encoder, evaluation transform, unit features, weighted vote (DINO eval_knn); standardised: each feature to "
-                    "mean 0 and deviation 1 over the training set; intervals: bootstrap over test pictures, 2,000 draws (training seeds are not covered)";
+    out->protocol = "protocol: frozen encoder, evaluation transform, unit features, weighted vote (DINO "
+                    "eval_knn); standardised: each feature to "
+                    "mean 0 and deviation 1 over the training set; intervals: bootstrap over test pictures, "
+                    "2,000 draws (training seeds are not covered)";
     if ((rc = check_pools(c->pools, err))) return rc;
     if ((j.n_k = parse_list(j.k, c->k, "k", true, err)) < 0) return err->code;
     if ((j.n_t = parse_list(j.t, c->temperature, "temperature", false, err)) < 0) return err->code;
     for (int32_t i = 0; i < j.n_k; i++)
         if ((int32_t)j.k[i] > j.k_max) j.k_max = (int32_t)j.k[i];
     if (!c->model) {
-        rc = EHM_FAIL(err, EHM_E_CONFIG, "--model is missing: a run folder, a safetensors file or untrained:PRESET");
+        rc = EHM_FAIL(err, EHM_E_CONFIG,
+                      "--model is missing: a run folder, a safetensors file or untrained:PRESET");
         goto done;
     }
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
     if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
     if ((rc = ehm_eval_open_pair(&train, &test, c, ehm_model_shape(m)->channels, err))) goto done;
     j.n_classes = ehm_dataset_n_classes(train);
-    if (j.k_max > ehm_dataset_count(train)) { /* again below: not all of them may have a label and be readable */
+    /* Asked again below: not all of them may have a label and be readable. */
+    if (j.k_max > ehm_dataset_count(train)) {
         rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld pictures", j.k_max, ehm_dataset_spec(train),
                       (long long)ehm_dataset_count(train));
         goto done;
     }
     if ((rc = knn_model(&j, m, c->model, train, test, &ftest, true, err))) goto done;
     n_own = out->n_rows;
-    if (c->predictions && (rc = write_predictions(&j, c->predictions, train, test ? test : train, &ftest, err))) goto done;
+    if (c->predictions &&
+        (rc = write_predictions(&j, c->predictions, train, test ? test : train, &ftest, err)))
+        goto done;
     if (c->against) {
         ehm_model_close(m);
         m = NULL;
@@ -242,14 +288,20 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
         out->i_best = best, j.best = right;
         if (rc) goto done;
         if (fother.n != ftest.n) {
-            rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s read %lld test pictures and %s read %lld: they cannot be paired", c->model, (long long)ftest.n, c->against, (long long)fother.n);
+            rc = EHM_FAIL(err, EHM_E_MISMATCH,
+                          "%s read %lld test pictures and %s read %lld: they cannot be paired", c->model,
+                          (long long)ftest.n, c->against, (long long)fother.n);
             goto done;
         }
     }
-    if (!test) ehm_eval_note(out, a, "no --test given: a share of %g of %s was held out and tested on", c->split, ehm_dataset_spec(train));
+    if (!test)
+        ehm_eval_note(out, a, "no --test given: a share of %g of %s was held out and tested on", c->split,
+                      ehm_dataset_spec(train));
     if ((rc = intervals(out, n_own, a, err))) goto done;
     ehm_progress(true, "neighbours found");
-    ehm_eval_note(out, a, "masked image modelling gives weak k-NN features by nature; a linear probe or fine-tuning shows more");
+    ehm_eval_note(out, a,
+                  "masked image modelling gives weak k-NN features by nature; a linear probe or fine-tuning "
+                  "shows more");
 done:
     ehm_features_free(&ftest);
     ehm_features_free(&fother);

@@ -23,7 +23,14 @@ const char *ehm_features_raw_name(const ehm_model *m, char *buf) {
     return buf;
 }
 
-typedef struct { ehm_features *f; const ehm_vit_shape *s; const ehm_split *split; int64_t cap; double mean[256], std[256]; ehm_arena scratch; } gather_ctx;
+typedef struct {
+    ehm_features *f;
+    const ehm_vit_shape *s;
+    const ehm_split *split;
+    int64_t cap;
+    double mean[256], std[256];
+    ehm_arena scratch;
+} gather_ctx;
 
 static void raw_row(float *out, const void *pixels, ehm_dtype type, int64_t i, const gather_ctx *c) {
     const ehm_vit_shape *s = c->s;
@@ -36,7 +43,8 @@ static void raw_row(float *out, const void *pixels, ehm_dtype type, int64_t i, c
                 for (int32_t dy = 0; dy < f; dy++)
                     for (int32_t dx = 0; dx < f; dx++) {
                         int64_t at = base + ((int64_t)(y * f + dy) * s->img_w + x * f + dx) * ch + k;
-                        sum += type == EHM_U8 ? ((const uint8_t *)pixels)[at] / 255.0 : (double)((const float *)pixels)[at];
+                        sum += type == EHM_U8 ? ((const uint8_t *)pixels)[at] / 255.0
+                                              : (double)((const float *)pixels)[at];
                     }
                 *out++ = (float)((sum / (f * f) - c->mean[k]) / c->std[k]);
             }
@@ -48,19 +56,25 @@ static bool in_part(const ehm_split *s, int64_t id) {
     return (ehm_rng_f64(&r) < s->held_out_frac) == (s->part == EHM_PART_HELD_OUT);
 }
 
-static ehm_code gather(void *ctx, const ehm_batch *b, const float *cls, const float *mean, const float *patches, ehm_err *err) {
+static ehm_code gather(void *ctx, const ehm_batch *b, const float *cls, const float *mean,
+                       const float *patches, ehm_err *err) {
     gather_ctx *c = ctx;
     ehm_features *f = c->f;
-    size_t pixel_bytes = (size_t)c->s->img_h * (size_t)c->s->img_w * (size_t)c->s->channels * ehm_dtype_size(b->type);
+    size_t pixel_bytes = (size_t)c->s->img_h * (size_t)c->s->img_w * (size_t)c->s->channels *
+                         ehm_dtype_size(b->type);
     (void)patches;
     for (int32_t i = 0; i < b->n; i++) {
-        if (b->labels[i] < 0 || b->ids[i] != b->slots[i] || !in_part(c->split, b->ids[i])) continue; /* unlabelled, or a stand-in for a bad file */
-        if (f->n == c->cap) return EHM_FAIL(err, EHM_E_MISMATCH, "the set gave more pictures than it counts (%lld)", (long long)c->cap);
+        if (b->labels[i] < 0 || b->ids[i] != b->slots[i] || !in_part(c->split, b->ids[i]))
+            continue; /* unlabelled, or a stand-in for a bad file */
+        if (f->n == c->cap)
+            return EHM_FAIL(err, EHM_E_MISMATCH, "the set gave more pictures than it counts (%lld)",
+                            (long long)c->cap);
         memcpy(f->cls + f->n * f->dim, cls + (int64_t)i * f->dim, sizeof(float) * (size_t)f->dim);
         memcpy(f->mean + f->n * f->dim, mean + (int64_t)i * f->dim, sizeof(float) * (size_t)f->dim);
         if (f->raw) raw_row(f->raw + f->n * f->raw_dim, b->pixels, b->type, i, c);
         if (f->prints) {
-            ehm_image im = {(uint8_t *)b->pixels + (size_t)i * pixel_bytes, c->s->img_w, c->s->img_h, c->s->channels, b->type};
+            ehm_image im = {(uint8_t *)b->pixels + (size_t)i * pixel_bytes, c->s->img_w, c->s->img_h,
+                            c->s->channels, b->type};
             ehm_arena_reset(&c->scratch);
             EHM_TRY(ehm_print_of(&f->prints[f->n], &im, &c->scratch, err));
         }
@@ -70,7 +84,8 @@ static ehm_code gather(void *ctx, const ehm_batch *b, const float *cls, const fl
     return EHM_OK;
 }
 
-ehm_code ehm_features_of(ehm_features *out, ehm_model *m, ehm_dataset *ds, const ehm_split *split, int32_t n_workers, bool want_raw, ehm_err *err) {
+ehm_code ehm_features_of(ehm_features *out, ehm_model *m, ehm_dataset *ds, const ehm_split *split,
+                         int32_t n_workers, bool want_raw, ehm_err *err) {
     gather_ctx c = {.f = out, .s = ehm_model_shape(m), .split = split, .cap = ehm_dataset_count(ds)};
     size_t n = (size_t)c.cap;
     memset(out, 0, sizeof *out);
@@ -83,7 +98,8 @@ ehm_code ehm_features_of(ehm_features *out, ehm_model *m, ehm_dataset *ds, const
     out->labels = malloc(n * sizeof(int32_t));
     out->ids = malloc(n * sizeof(int64_t));
     out->prints = want_raw ? calloc(n, sizeof(ehm_print)) : NULL;
-    if (!out->cls || !out->mean || (want_raw && !out->raw) || !out->labels || !out->ids || (want_raw && !out->prints))
+    if (!out->cls || !out->mean || (want_raw && !out->raw) || !out->labels || !out->ids ||
+        (want_raw && !out->prints))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the features of %lld pictures", (long long)c.cap);
     ehm_code rc = ehm_model_run_dataset(m, ds, n_workers, false, gather, &c, err);
     ehm_arena_free(&c.scratch);
@@ -98,11 +114,17 @@ void ehm_features_free(ehm_features *f) {
 static ehm_code needs_labels(const ehm_dataset *ds, ehm_err *err) {
     if (ehm_dataset_n_classes(ds)) return EHM_OK;
     EHM_HINT(err, "labels are class folders, WebDataset cls members, or IDX, CIFAR and .npy label files");
-    return EHM_FAIL(err, EHM_E_MISMATCH, "%s has no labels, and this evaluation needs them", ehm_dataset_spec(ds));
+    return EHM_FAIL(err, EHM_E_MISMATCH, "%s has no labels, and this evaluation needs them",
+                    ehm_dataset_spec(ds));
 }
 
-ehm_code ehm_eval_open_pair(ehm_dataset **train, ehm_dataset **test, const ehm_config *c, int32_t channels, ehm_err *err) {
-    ehm_dataset_opt opt = {.channels = channels, .alpha = c->alpha, .max_pixels = c->max_pixels, .cache_dir = c->cache, .ignore_label = -1,
+ehm_code ehm_eval_open_pair(ehm_dataset **train, ehm_dataset **test, const ehm_config *c, int32_t channels,
+                            ehm_err *err) {
+    ehm_dataset_opt opt = {.channels = channels,
+                           .alpha = c->alpha,
+                           .max_pixels = c->max_pixels,
+                           .cache_dir = c->cache,
+                           .ignore_label = -1,
                            .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit};
     if (!c->train.n) {
         EHM_FAIL(err, EHM_E_CONFIG, "--train is missing: the labelled pictures to learn from");

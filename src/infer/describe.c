@@ -28,14 +28,22 @@ static ehm_code describe_file(const char *path, bool tensors, ehm_str *text, ehm
     }
     bool ours = !ehm_weights_describe(info, f, &guessed, &why);
     const ehm_vit_shape *s = &info->shape;
-    ehm_str_addf(text, "%s: safetensors, %d tensors, %s numbers\n", path, ehm_st_count(f), ehm_format_count(total, count));
+    ehm_str_addf(text, "%s: safetensors, %d tensors, %s numbers\n", path, ehm_st_count(f),
+                 ehm_format_count(total, count));
     if (ours) {
-        ehm_str_addf(text, "  holds     %s\n", info->has_decoder ? "encoder and decoder: features and reconstructions" : "the encoder alone: features, no reconstructions");
-        ehm_str_addf(text, "  input     %d x %d px, %d channels, patches of %d px (%d x %d = %d)\n", s->img_w, s->img_h, s->channels, s->patch_size,
-                     s->grid_w, s->grid_h, s->n_patches);
-        ehm_str_addf(text, "  encoder   width %d, depth %d, heads %d%s\n", s->embed_dim, s->depth, s->num_heads, guessed ? " (heads are a guess: the file does not say)" : "");
-        if (info->has_decoder) ehm_str_addf(text, "  decoder   width %d, depth %d, heads %d\n", s->decoder_embed_dim, s->decoder_depth, s->decoder_num_heads);
-        if (info->recipe[0]) ehm_str_addf(text, "  made by   recipe %s, mask %s, target %s\n", info->recipe, info->mask, info->norm_pix ? "normalised pixels" : "pixels");
+        ehm_str_addf(text, "  holds     %s\n",
+                     info->has_decoder ? "encoder and decoder: features and reconstructions"
+                                       : "the encoder alone: features, no reconstructions");
+        ehm_str_addf(text, "  input     %d x %d px, %d channels, patches of %d px (%d x %d = %d)\n", s->img_w,
+                     s->img_h, s->channels, s->patch_size, s->grid_w, s->grid_h, s->n_patches);
+        ehm_str_addf(text, "  encoder   width %d, depth %d, heads %d%s\n", s->embed_dim, s->depth,
+                     s->num_heads, guessed ? " (heads are a guess: the file does not say)" : "");
+        if (info->has_decoder)
+            ehm_str_addf(text, "  decoder   width %d, depth %d, heads %d\n", s->decoder_embed_dim,
+                         s->decoder_depth, s->decoder_num_heads);
+        if (info->recipe[0])
+            ehm_str_addf(text, "  made by   recipe %s, mask %s, target %s\n", info->recipe, info->mask,
+                         info->norm_pix ? "normalised pixels" : "pixels");
         if (info->has_stats) {
             ehm_str_addf(text, "  mean      "), numbers(text, info->mean, s->channels);
             ehm_str_addf(text, "\n  std       "), numbers(text, info->std, s->channels);
@@ -46,7 +54,8 @@ static ehm_code describe_file(const char *path, bool tensors, ehm_str *text, ehm
         for (int32_t i = 0; i < ehm_st_count(f); i++) {
             const ehm_st_tensor *t = ehm_st_at(f, i);
             ehm_str_addf(text, "  %-40s %-5s [", t->name, ehm_dtype_name(t->dtype));
-            for (int32_t k = 0; k < t->rank; k++) ehm_str_addf(text, "%s%lld", k ? ", " : "", (long long)t->dim[k]);
+            for (int32_t k = 0; k < t->rank; k++)
+                ehm_str_addf(text, "%s%lld", k ? ", " : "", (long long)t->dim[k]);
             ehm_str_addf(text, "]\n");
         }
     if (w) {
@@ -55,15 +64,25 @@ static ehm_code describe_file(const char *path, bool tensors, ehm_str *text, ehm
         ehm_json_key(w, "n_numbers"), ehm_json_i64(w, total);
         ehm_json_key(w, "known"), ehm_json_bool(w, ours);
         if (ours) {
-            const struct { const char *key; int32_t v; } n[] = {
-                {"img_h", s->img_h}, {"img_w", s->img_w}, {"channels", s->channels}, {"patch_size", s->patch_size}, {"embed_dim", s->embed_dim}, {"depth", s->depth},
-                {"num_heads", s->num_heads}, {"decoder_embed_dim", s->decoder_embed_dim}, {"decoder_depth", s->decoder_depth}, {"decoder_num_heads", s->decoder_num_heads}};
-            for (size_t i = 0; i < sizeof n / sizeof n[0]; i++) ehm_json_key(w, n[i].key), ehm_json_i64(w, n[i].v);
+            const struct { const char *key; int32_t v;
+            } n[] = {{"img_h", s->img_h},
+                     {"img_w", s->img_w},
+                     {"channels", s->channels},
+                     {"patch_size", s->patch_size},
+                     {"embed_dim", s->embed_dim},
+                     {"depth", s->depth},
+                     {"num_heads", s->num_heads},
+                     {"decoder_embed_dim", s->decoder_embed_dim},
+                     {"decoder_depth", s->decoder_depth},
+                     {"decoder_num_heads", s->decoder_num_heads}};
+            for (size_t i = 0; i < sizeof n / sizeof n[0]; i++)
+                ehm_json_key(w, n[i].key), ehm_json_i64(w, n[i].v);
             ehm_json_key(w, "has_decoder"), ehm_json_bool(w, info->has_decoder);
             ehm_json_key(w, "norm_pix_loss"), ehm_json_bool(w, info->norm_pix);
         }
         ehm_json_key(w, "metadata"), ehm_json_obj(w);
-        for (int32_t i = 0; i < ehm_st_n_meta(f); i++) ehm_json_key(w, ehm_st_meta_at(f, i)->key), ehm_json_str(w, ehm_st_meta_at(f, i)->value);
+        for (int32_t i = 0; i < ehm_st_n_meta(f); i++)
+            ehm_json_key(w, ehm_st_meta_at(f, i)->key), ehm_json_str(w, ehm_st_meta_at(f, i)->value);
         ehm_json_end(w);
         ehm_json_key(w, "tensors"), ehm_json_arr(w);
         for (int32_t i = 0; tensors && i < ehm_st_count(f); i++) {
@@ -92,11 +111,13 @@ static ehm_code describe_run(const char *path, bool tensors, ehm_str *text, ehm_
     bool finished = ehm_file_exists(ehm_path_join(&a, path, "DONE"));
     int64_t step = ehm_ckpt_newest(path, &why);
     const ehm_json *data = ehm_json_get(c, "data");
-    ehm_str_addf(text, "%s: run folder, format %lld, %s", path, (long long)ehm_json_i64_or(c, "format", 0), finished ? "finished" : "not finished");
+    ehm_str_addf(text, "%s: run folder, format %lld, %s", path, (long long)ehm_json_i64_or(c, "format", 0),
+                 finished ? "finished" : "not finished");
     if (step >= 0) ehm_str_addf(text, ", newest checkpoint at step %lld", (long long)step);
     ehm_str_addf(text, "\n");
     if (data) ehm_str_addf(text, "  pictures  %lld\n", (long long)ehm_json_i64_or(data, "count", 0));
-    if (!finished && step >= 0) ehm_str_addf(text, "  go on     ehm pretrain --out %s --resume with the same settings\n", path);
+    if (!finished && step >= 0)
+        ehm_str_addf(text, "  go on     ehm pretrain --out %s --resume with the same settings\n", path);
     if (w) {
         ehm_json_key(w, "run"), ehm_json_str(w, path);
         ehm_json_key(w, "finished"), ehm_json_bool(w, finished);

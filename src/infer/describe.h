@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-/* path: a run folder or a safetensors file. text gets lines for people (tensors: every tensor too); w (may be NULL) one JSON object. */
+/* path: a run folder or a safetensors file. text gets lines for people (tensors: every tensor too); w (may be
+ * NULL) one JSON object. */
 ehm_code ehm_describe(const char *path, bool tensors, ehm_str *text, ehm_json_w *w, ehm_err *err);
 #endif

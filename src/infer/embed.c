@@ -13,7 +13,8 @@ ehm_code ehm_pooling_of(ehm_pooling *out, const char *name, ehm_err *err) {
     return EHM_FAIL(err, EHM_E_CONFIG, "--pool %s: there are cls, mean and patches", name);
 }
 
-/* NumPy's format 1.0: magic, version, header length, a dict padded with spaces to NPY_HEAD in all, newline last. */
+/* NumPy's format 1.0: magic, version, header length, a dict padded with spaces to NPY_HEAD in all, newline
+ * last. */
 static void npy_head(char head[NPY_HEAD], int64_t n, int32_t tokens, int32_t dim) {
     char shape[64];
     memset(head, ' ', NPY_HEAD);
@@ -21,20 +22,36 @@ static void npy_head(char head[NPY_HEAD], int64_t n, int32_t tokens, int32_t dim
     head[8] = (char)((NPY_HEAD - 10) & 255), head[9] = 0;
     if (tokens) snprintf(shape, sizeof shape, "(%lld, %d, %d)", (long long)n, tokens, dim);
     else snprintf(shape, sizeof shape, "(%lld, %d)", (long long)n, dim);
-    int len = snprintf(head + 10, NPY_HEAD - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }", shape);
+    int len = snprintf(head + 10, NPY_HEAD - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }",
+                       shape);
     head[10 + len] = ' ';
     head[NPY_HEAD - 1] = '\n';
 }
 
-typedef struct { ehm_file_out npy, tsv; ehm_dataset *ds; ehm_pooling pool; ehm_embed_result *out; size_t row_floats; } embed_ctx;
+typedef struct {
+    ehm_file_out npy, tsv;
+    ehm_dataset *ds;
+    ehm_pooling pool;
+    ehm_embed_result *out;
+    size_t row_floats;
+} embed_ctx;
 
 static ehm_code put(embed_ctx *c, ehm_file_out *o, const void *data, size_t n, ehm_err *err) {
     (void)c;
-    if (fwrite(data, 1, n, o->f) != n) return EHM_FAIL(err, EHM_E_IO, "%s: cannot write (is the disk full?)", o->path);
+    if (fwrite(data, 1, n, o->f) != n)
+        return EHM_FAIL(err, EHM_E_IO, "%s: cannot write (is the disk full?)", o->path);
     return EHM_OK;
 }
 
-static ehm_code on_batch(void *ctx, const ehm_batch *b, const float *cls, const float *mean, const float *patches, ehm_err *err) {
+/* A cell and what ends it. Names come from outside: a tab or line end in one would shift the columns. */
+static bool put_cell(FILE *f, const char *text, char end) {
+    for (; *text; text++) fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, f);
+    fputc(end, f);
+    return !ferror(f);
+}
+
+static ehm_code on_batch(void *ctx, const ehm_batch *b, const float *cls, const float *mean,
+                         const float *patches, ehm_err *err) {
     embed_ctx *c = ctx;
     const float *from = c->pool == EHM_POOL_CLS ? cls : c->pool == EHM_POOL_MEAN ? mean : patches;
     for (int32_t i = 0; i < b->n; i++) {
@@ -44,21 +61,26 @@ static ehm_code on_batch(void *ctx, const ehm_batch *b, const float *cls, const 
             continue;
         }
         EHM_TRY(put(c, &c->npy, from + (size_t)i * c->row_floats, c->row_floats * sizeof(float), err));
-        if (fprintf(c->tsv.f, "%s\t%s\n", ehm_dataset_name(c->ds, b->ids[i]), b->labels[i] >= 0 ? ehm_dataset_class(c->ds, b->labels[i]) : "") < 0)
+        put_cell(c->tsv.f, ehm_dataset_name(c->ds, b->ids[i]), '\t');
+        if (!put_cell(c->tsv.f, b->labels[i] >= 0 ? ehm_dataset_class(c->ds, b->labels[i]) : "", '\n'))
             return EHM_FAIL(err, EHM_E_IO, "%s: cannot write (is the disk full?)", c->tsv.path);
         c->out->n++;
     }
     return EHM_OK;
 }
 
-ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_pooling pool, const char *path, int32_t n_workers, ehm_err *err) {
+ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_pooling pool, const char *path,
+                   int32_t n_workers, ehm_err *err) {
     const ehm_vit_shape *s = ehm_model_shape(m);
     embed_ctx c = {.ds = ds, .pool = pool, .out = out};
     char head[NPY_HEAD];
     ehm_code rc;
     memset(out, 0, sizeof *out);
-    if (!ehm_ends_nocase(path, ".npy")) return EHM_FAIL(err, EHM_E_CONFIG, "--out %s: the name of a feature file ends in .npy", path);
-    if (strlen(path) > sizeof out->tsv - 8) return EHM_FAIL(err, EHM_E_CONFIG, "--out: the path is longer than %zu characters", sizeof out->tsv - 8);
+    if (!ehm_ends_nocase(path, ".npy"))
+        return EHM_FAIL(err, EHM_E_CONFIG, "--out %s: the name of a feature file ends in .npy", path);
+    if (strlen(path) > sizeof out->tsv - 8)
+        return EHM_FAIL(err, EHM_E_CONFIG, "--out: the path is longer than %zu characters",
+                        sizeof out->tsv - 8);
     snprintf(out->tsv, sizeof out->tsv, "%.*s.tsv", (int)(strlen(path) - 4), path);
     out->dim = s->embed_dim;
     out->n_tokens = pool == EHM_POOL_PATCHES ? s->n_patches : 0;
@@ -69,7 +91,8 @@ ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_poo
     npy_head(head, 0, out->n_tokens, out->dim);
     if ((rc = put(&c, &c.npy, head, sizeof head, err))) goto done;
     fputs("file\tlabel\n", c.tsv.f);
-    if ((rc = ehm_model_run_dataset(m, ds, n_workers, pool == EHM_POOL_PATCHES, on_batch, &c, err))) goto done;
+    if ((rc = ehm_model_run_dataset(m, ds, n_workers, pool == EHM_POOL_PATCHES, on_batch, &c, err)))
+        goto done;
     npy_head(head, out->n, out->n_tokens, out->dim);
     if (fseek(c.npy.f, 0, SEEK_SET)) {
         rc = EHM_FAIL(err, EHM_E_IO, "%s: cannot write its header", path);

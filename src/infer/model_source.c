@@ -174,9 +174,9 @@ ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err 
     ehm_code rc;
     memset(out, 0, sizeof *out);
     if (!spec || !*spec)
-        return EHM_FAIL(
-            err, EHM_E_CONFIG,
-            "no model given; --model takes a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "no model given; --model takes a run folder, a safetensors file, untrained:RUN or "
+                        "untrained:PRESET");
     if (ehm_starts(spec, untrained_prefix)) {
         const char *rest = spec + strlen(untrained_prefix);
         out->untrained = true;

@@ -85,7 +85,7 @@ $ ehm embed --model run --data scenes:1:4:32 --out f.npy 2>/dev/null | wc -l
 3
 
 # --print-config says where each value is from, and is itself a settings file that gives the same.
-$ ehm pretrain --data scenes:1:16:32 --preset pico --batch-size 8 --out printed --print-config 2>/dev/null >c.json; grep -E '"(preset|depth|img_size|mask|threads|epochs)"' c.json
+$ ehm pretrain --data scenes:1:16:32 --preset pico --batch-size 8 --out printed --print-config 2>/dev/null >c.json; grep -E '^  "(preset|depth|img_size|mask|threads|epochs)":' c.json
   "threads": {"value": ..., "origin": "machine"},
   "img_size": {"value": "32", "origin": "data"},
   "preset": {"value": "pico", "origin": "flag"},

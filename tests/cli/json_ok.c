@@ -1,6 +1,6 @@
-/* Is standard input exactly one JSON object, as RFC 8259 has it, and nothing after it but a newline? Prints its
- * keys in one line and exits with 0, or says where it is none and exits with 1. Written apart from base/json.c,
- * which wrote what is judged here.
+/* Is standard input exactly one JSON object, as RFC 8259 has it, and nothing after it but a newline? Prints
+ * its keys in one line and exits with 0, or says where it is none and exits with 1. Written apart from
+ * base/json.c, which wrote what is judged here.
  *
  *     ehm list masks --json | ehm_json_ok          prints: masks
  */

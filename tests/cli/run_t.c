@@ -8,8 +8,10 @@
  *     # text                     for the reader
  *     ? test -d "$DATA/x"        go on only when this succeeds, else the rest is skipped, in words
  *
- * usage: ehm_run_t FILE...      Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets).
- * Each file has a fresh folder, which is also HOME. On the PATH: ehm, ehm_json_ok (json_ok.c). Exit code 0, 1 when something differs, 77 when nothing ran.
+ * usage: ehm_run_t FILE...
+ * Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets).
+ * Each file has a fresh folder, which is also HOME. On the PATH: ehm, ehm_json_ok (json_ok.c).
+ * Exit code 0, 1 when something differs, 77 when nothing ran.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -157,7 +159,8 @@ static void run_file(const char *file, const char *dir) {
         for (; i < n && !strncmp(line[i], "> ", 2) && at < (int)sizeof command; i++)
             at += snprintf(command + at, sizeof command - (size_t)at, "\n%s", line[i] + 2);
         first = i;
-        /* The output ends at the exit code, an empty line before a new command or remark, or the block's end. */
+        /* The output ends at the exit code, an empty line before a new command or remark, or the block's end.
+         */
         while (i < n && strncmp(line[i], "$ ", 2) && strncmp(line[i], "# ", 2) && strncmp(line[i], "? ", 2) &&
                !(markdown && !strncmp(line[i], "```", 3)) && !is_code(line[i], &code))
             i++;

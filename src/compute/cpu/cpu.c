@@ -3,8 +3,9 @@
  * Environment, for measurements and tests only:
  *   EHM_ISA=generic|avx2|avx512   at most this instruction set
  *   EHM_GEMM=own|dnnl             all matrix products by our own kernels, or by oneDNN where it can
- * Without them our own kernels multiply f32, and oneDNN multiplies bf16 where the processor has instructions for it and the build has
- * oneDNN; elsewhere bf16 is widened while it is packed. bench/log.md holds the measurements behind this.
+ * Without them our own kernels multiply f32, and oneDNN multiplies bf16 where the processor has instructions
+ * for it and the build has oneDNN; elsewhere bf16 is widened while it is packed. bench/log.md holds the
+ * measurements behind this.
  */
 #include "base/str.h"
 #include "compute/cpu/cpu_int.h"
@@ -24,7 +25,9 @@ static bool grow(ehm_cpu *c, ehm_cpu_scratch *s, size_t bytes) {
     s->p = p, s->bytes = bytes;
     return true;
 }
-void *ehm_cpu_shared(ehm_cpu *c, size_t bytes) { return grow(c, &c->shared, bytes ? bytes : 64) ? c->shared.p : NULL; }
+void *ehm_cpu_shared(ehm_cpu *c, size_t bytes) {
+    return grow(c, &c->shared, bytes ? bytes : 64) ? c->shared.p : NULL;
+}
 bool ehm_cpu_own(ehm_cpu *c, size_t bytes) {
     for (int32_t i = 0; i < c->n_threads; i++)
         if (!grow(c, &c->own[i], bytes ? bytes : 64)) return false;
@@ -43,7 +46,8 @@ static isa widest(void) {
     if (is_env("EHM_ISA", "generic")) return ISA_GENERIC;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return ISA_GENERIC;
     if (is_env("EHM_ISA", "avx2")) return ISA_AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         return ISA_AVX512;
     return ISA_AVX2;
 #else
@@ -112,13 +116,15 @@ static ehm_code cpu_open(void **self, const char *name, int32_t n_threads, ehm_e
     c->weight_epoch = 1; /* 0: never packed */
     c->weight_bytes_max = (size_t)(ehm_memory_limit() / 8);
     choose(c);
-    if (!is_env("EHM_GEMM", "own") && (c->hw_bf16 || is_env("EHM_GEMM", "dnnl")) && ehm_cpu_dnnl_open(&c->dnnl, c->n_threads, library, sizeof library)) {
+    if (!is_env("EHM_GEMM", "own") && (c->hw_bf16 || is_env("EHM_GEMM", "dnnl")) &&
+        ehm_cpu_dnnl_open(&c->dnnl, c->n_threads, library, sizeof library)) {
         c->dnnl_bf16 = true;
         c->dnnl_f32 = is_env("EHM_GEMM", "dnnl");
     }
     processor(model, sizeof model);
-    snprintf(c->about, sizeof c->about, "%s, %s%s%s%s, %d thread%s", model, c->gemm_f32->name, c->hw_bf16 ? " with bf16" : "", *library ? ", " : "",
-             library, (int)c->n_threads, c->n_threads == 1 ? "" : "s");
+    snprintf(c->about, sizeof c->about, "%s, %s%s%s%s, %d thread%s", model, c->gemm_f32->name,
+             c->hw_bf16 ? " with bf16" : "", *library ? ", " : "", library, (int)c->n_threads,
+             c->n_threads == 1 ? "" : "s");
     *self = c;
     return EHM_OK;
 done:
@@ -129,7 +135,9 @@ static ehm_code cpu_alloc(void *self, void **ptr, size_t bytes, ehm_err *err) {
     char text[32];
     (void)self;
     *ptr = ehm_block_alloc(bytes);
-    return *ptr ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "no memory for a buffer of %s", ehm_format_bytes((double)bytes, text));
+    return *ptr ? EHM_OK
+                : EHM_FAIL(err, EHM_E_MEMORY, "no memory for a buffer of %s",
+                           ehm_format_bytes((double)bytes, text));
 }
 static void cpu_free(void *self, void *ptr, size_t bytes) {
     ehm_cpu *c = self;
@@ -147,7 +155,8 @@ static ehm_code cpu_wait(void *self, ehm_err *err) {
     char text[32];
     if (!rc) return EHM_OK;
     c->failed = EHM_OK;
-    EHM_FAIL(err, rc, "no memory for %s of scratch for %d threads", ehm_format_bytes((double)c->failed_bytes, text), (int)c->n_threads);
+    EHM_FAIL(err, rc, "no memory for %s of scratch for %d threads",
+             ehm_format_bytes((double)c->failed_bytes, text), (int)c->n_threads);
     EHM_HINT(err, "a smaller --batch-size, or fewer --threads");
     return rc;
 }
@@ -162,8 +171,18 @@ static bool cpu_fast_bf16(void *self) { return ((ehm_cpu *)self)->hw_bf16; }
 
 #define OP(NAME, what, tol_f32, tol_bf16, bwd) .NAME = ehm_cpu_op_##NAME,
 const ehm_backend ehm_backend_cpu = {
-    .name = "cpu", .open = cpu_open, .close = cpu_close, .alloc = cpu_alloc, .free = cpu_free, .upload = cpu_copy, .download = cpu_copy,
-    .wait = cpu_wait, .weights_changed = cpu_weights_changed, .describe = cpu_describe, .pool = cpu_pool, .fast_bf16 = cpu_fast_bf16,
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .wait = cpu_wait,
+    .weights_changed = cpu_weights_changed,
+    .describe = cpu_describe,
+    .pool = cpu_pool,
+    .fast_bf16 = cpu_fast_bf16,
 #if !EHM_WITH_DNNL
     .same_bits_any_threads = true, /* all of ours; oneDNN promises bits only for a fixed number of threads */
 #endif

@@ -1,8 +1,9 @@
 /* oneDNN as a provider of matrix products: the only file that knows dnnl.h. C API of version 2 and 3.
  *
- * One primitive a shape, made on its first use and kept; weights are reordered once into the form the primitive likes best and again after
- * they change. Scratch is ours. OpenMP runs only inside dnnl_primitive_execute, with our number of threads, while our pool sleeps.
- * Whatever oneDNN refuses is simply not done here (false): our own kernels take it.
+ * One primitive a shape, made on its first use and kept; weights are reordered once into the form the
+ * primitive likes best and again after they change. Scratch is ours. OpenMP runs only inside
+ * dnnl_primitive_execute, with our number of threads, while our pool sleeps. Whatever oneDNN refuses is
+ * simply not done here (false): our own kernels take it.
  */
 #include "compute/cpu/cpu_int.h"
 #if EHM_WITH_DNNL
@@ -27,18 +28,24 @@ typedef struct {
 typedef struct {
     shape key;
     dnnl_primitive_desc_t pd;
-    dnnl_primitive_t run, reorder;         /* run NULL: oneDNN refused this shape; reorder: plain weights to packed ones */
+    dnnl_primitive_t run,
+        reorder; /* run NULL: oneDNN refused this shape; reorder: plain weights to packed ones */
     dnnl_memory_t src, weights, plain, bias, add, dst, scratch;
     size_t packed_bytes, scratch_bytes;
 } product;
-typedef struct { const void *b; const product *p; void *packed; uint64_t epoch; } packed_weight; /* b NULL: a free place */
+typedef struct {
+    const void *b;
+    const product *p;
+    void *packed;
+    uint64_t epoch;
+} packed_weight; /* b NULL: a free place */
 
 struct ehm_cpu_dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int32_t n_threads;
     void (*set_threads)(int);
-    product **products;                    /* pointers, for weights refer to them */
+    product **products; /* pointers, for weights refer to them */
     packed_weight *weights;
     int32_t n_products, cap_products, n_weights, cap_weights;
     void *scratch;
@@ -47,7 +54,8 @@ struct ehm_cpu_dnnl {
 };
 
 /* ---- memory descriptors ---- */
-static bool strided(desc *d, int64_t rows, int64_t cols, dnnl_data_type_t t, int64_t row_step, int64_t col_step) {
+static bool strided(desc *d, int64_t rows, int64_t cols, dnnl_data_type_t t, int64_t row_step,
+                    int64_t col_step) {
     dnnl_dims_t dims = {rows, cols}, steps = {row_step, col_step};
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_memory_desc_create_with_strides(d, 2, dims, t, steps) == dnnl_success;
@@ -70,11 +78,16 @@ static void drop(desc *d, bool made) {
     (void)d, (void)made;
 #endif
 }
-static bool memory_of(dnnl_memory_t *m, desc_ref d, dnnl_engine_t e) { return dnnl_memory_create(m, d, e, DNNL_MEMORY_NONE) == dnnl_success; }
+static bool memory_of(dnnl_memory_t *m, desc_ref d, dnnl_engine_t e) {
+    return dnnl_memory_create(m, d, e, DNNL_MEMORY_NONE) == dnnl_success;
+}
 static dnnl_data_type_t type_of(bool bf16) { return bf16 ? dnnl_bf16 : dnnl_f32; }
 
 /* ---- making a primitive ---- */
-typedef struct { desc src, weights, plain, bias, add, dst; bool n_src, n_weights, n_plain, n_bias, n_add, n_dst; } descs; /* n_: was made */
+typedef struct {
+    desc src, weights, plain, bias, add, dst;
+    bool n_src, n_weights, n_plain, n_bias, n_add, n_dst;
+} descs; /* n_: was made */
 static bool describe(descs *d, const shape *s) {
     const dnnl_data_type_t t = type_of(s->bf16);
     d->n_src = strided(&d->src, s->m, s->k, t, s->trans_a ? 1 : s->lda, s->trans_a ? s->lda : 1);
@@ -83,7 +96,8 @@ static bool describe(descs *d, const shape *s) {
     d->n_bias = s->bias && strided(&d->bias, 1, s->n, dnnl_f32, s->n, 1);
     d->n_add = s->add && strided(&d->add, s->m, s->n, type_of(s->add_bf16), s->n, 1);
     d->n_dst = strided(&d->dst, s->m, s->n, type_of(s->out_bf16), s->n, 1);
-    return d->n_src && d->n_plain && d->n_dst && d->n_weights == s->weight_b && d->n_bias == s->bias && d->n_add == s->add;
+    return d->n_src && d->n_plain && d->n_dst && d->n_weights == s->weight_b && d->n_bias == s->bias &&
+           d->n_add == s->add;
 }
 static void undescribe(descs *d) {
     drop(&d->src, d->n_src), drop(&d->weights, d->n_weights), drop(&d->plain, d->n_plain);
@@ -92,7 +106,8 @@ static void undescribe(descs *d) {
 static bool attributes(dnnl_primitive_attr_t *attr, const shape *s, descs *d) {
     dnnl_post_ops_t ops = NULL;
     if (dnnl_primitive_attr_create(attr)) return false;
-    bool ok = !dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user) && !dnnl_post_ops_create(&ops);
+    bool ok = !dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user) &&
+              !dnnl_post_ops_create(&ops);
     if (ok && s->add) ok = !dnnl_post_ops_append_binary(ops, dnnl_binary_add, REF(d->add));
 #if DNNL_VERSION_MAJOR >= 3
     if (ok && s->sum) ok = !dnnl_post_ops_append_sum(ops, 1.f, 0, dnnl_data_type_undef);
@@ -106,15 +121,19 @@ static bool attributes(dnnl_primitive_attr_t *attr, const shape *s, descs *d) {
 static bool product_desc(product *p, descs *d, dnnl_primitive_attr_t attr, dnnl_engine_t e) {
     desc *w = p->key.weight_b ? &d->weights : &d->plain;
 #if DNNL_VERSION_MAJOR >= 3
-    return !dnnl_matmul_primitive_desc_create(&p->pd, e, d->src, *w, p->key.bias ? d->bias : NULL, d->dst, attr);
+    return !dnnl_matmul_primitive_desc_create(&p->pd, e, d->src, *w, p->key.bias ? d->bias : NULL, d->dst,
+                                              attr);
 #else
     dnnl_matmul_desc_t m;
-    return !dnnl_matmul_desc_init(&m, &d->src, w, p->key.bias ? &d->bias : NULL, &d->dst) && !dnnl_primitive_desc_create(&p->pd, &m, attr, e, NULL);
+    return !dnnl_matmul_desc_init(&m, &d->src, w, p->key.bias ? &d->bias : NULL, &d->dst) &&
+           !dnnl_primitive_desc_create(&p->pd, &m, attr, e, NULL);
 #endif
 }
 static bool make_reorder(product *p, descs *d, dnnl_engine_t e) {
     dnnl_primitive_desc_t pd;
-    if (dnnl_reorder_primitive_desc_create(&pd, REF(d->plain), e, dnnl_primitive_desc_query_md(p->pd, dnnl_query_weights_md, 0), e, NULL)) return false;
+    if (dnnl_reorder_primitive_desc_create(
+            &pd, REF(d->plain), e, dnnl_primitive_desc_query_md(p->pd, dnnl_query_weights_md, 0), e, NULL))
+        return false;
     bool ok = !dnnl_primitive_create(&p->reorder, pd);
     dnnl_primitive_desc_destroy(pd);
     return ok && memory_of(&p->plain, REF(d->plain), e);
@@ -125,10 +144,13 @@ static bool make_product(product *p, dnnl_engine_t e) {
     memset(&d, 0, sizeof d);
     bool ok = describe(&d, &p->key) && attributes(&attr, &p->key, &d) && product_desc(p, &d, attr, e);
     if (ok) {
-        desc_ref w = dnnl_primitive_desc_query_md(p->pd, dnnl_query_weights_md, 0), s = dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
+        desc_ref w = dnnl_primitive_desc_query_md(p->pd, dnnl_query_weights_md, 0),
+                 s = dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
         p->packed_bytes = dnnl_memory_desc_get_size(w), p->scratch_bytes = dnnl_memory_desc_get_size(s);
-        ok = memory_of(&p->src, REF(d.src), e) && memory_of(&p->weights, w, e) && memory_of(&p->dst, REF(d.dst), e) && memory_of(&p->scratch, s, e);
-        ok = ok && (!p->key.bias || memory_of(&p->bias, REF(d.bias), e)) && (!p->key.add || memory_of(&p->add, REF(d.add), e));
+        ok = memory_of(&p->src, REF(d.src), e) && memory_of(&p->weights, w, e) &&
+             memory_of(&p->dst, REF(d.dst), e) && memory_of(&p->scratch, s, e);
+        ok = ok && (!p->key.bias || memory_of(&p->bias, REF(d.bias), e)) &&
+             (!p->key.add || memory_of(&p->add, REF(d.add), e));
         ok = ok && (!p->key.weight_b || make_reorder(p, &d, e)) && !dnnl_primitive_create(&p->run, p->pd);
     }
     if (attr) dnnl_primitive_attr_destroy(attr);
@@ -148,8 +170,9 @@ static void free_product(product *p) {
 
 /* ---- tables ---- */
 static bool same_shape(const shape *a, const shape *b) {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->lda == b->lda && a->ldb == b->ldb && a->bf16 == b->bf16 && a->out_bf16 == b->out_bf16 &&
-           a->trans_a == b->trans_a && a->trans_b == b->trans_b && a->weight_b == b->weight_b && a->bias == b->bias && a->sum == b->sum &&
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->lda == b->lda && a->ldb == b->ldb &&
+           a->bf16 == b->bf16 && a->out_bf16 == b->out_bf16 && a->trans_a == b->trans_a &&
+           a->trans_b == b->trans_b && a->weight_b == b->weight_b && a->bias == b->bias && a->sum == b->sum &&
            a->add == b->add && a->add_bf16 == b->add_bf16;
 }
 /* Twice the room in *at, of n items of `size`. */
@@ -209,8 +232,20 @@ static const void *packed_of(ehm_cpu_dnnl *d, product *p, const void *b) {
 bool ehm_cpu_dnnl_matmul(ehm_cpu_dnnl *d, const ehm_gemm *g) {
     const bool add_is_out = g->add && g->add == g->out && g->add_bf16 == g->out_bf16;
     if (g->m < 1 || g->n < 1 || g->k < 1 || (add_is_out && g->accumulate)) return false;
-    shape s = {g->m, g->n, g->k, g->lda, g->ldb, g->a_bf16, g->out_bf16, g->trans_a, g->trans_b, g->weight_b, g->bias != NULL,
-               g->accumulate || add_is_out, g->add && !add_is_out, g->add_bf16 && !add_is_out};
+    shape s = {g->m,
+               g->n,
+               g->k,
+               g->lda,
+               g->ldb,
+               g->a_bf16,
+               g->out_bf16,
+               g->trans_a,
+               g->trans_b,
+               g->weight_b,
+               g->bias != NULL,
+               g->accumulate || add_is_out,
+               g->add && !add_is_out,
+               g->add_bf16 && !add_is_out};
     product *p = product_of(d, &s);
     if (!p || !p->run) return false;
     const void *b = g->b;
@@ -225,7 +260,10 @@ bool ehm_cpu_dnnl_matmul(ehm_cpu_dnnl *d, const ehm_gemm *g) {
     dnnl_memory_set_data_handle(p->weights, (void *)(uintptr_t)b);
     dnnl_memory_set_data_handle(p->dst, g->out);
     dnnl_memory_set_data_handle(p->scratch, d->scratch);
-    dnnl_exec_arg_t arg[6] = {{DNNL_ARG_SRC, p->src}, {DNNL_ARG_WEIGHTS, p->weights}, {DNNL_ARG_DST, p->dst}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
+    dnnl_exec_arg_t arg[6] = {{DNNL_ARG_SRC, p->src},
+                              {DNNL_ARG_WEIGHTS, p->weights},
+                              {DNNL_ARG_DST, p->dst},
+                              {DNNL_ARG_SCRATCHPAD, p->scratch}};
     int n = 4;
     if (s.bias) {
         dnnl_memory_set_data_handle(p->bias, (void *)(uintptr_t)g->bias);
@@ -242,10 +280,12 @@ bool ehm_cpu_dnnl_open(ehm_cpu_dnnl **out, int32_t n_threads, char *about, size_
     *out = NULL;
     if (!d) return false;
     d->n_threads = n_threads, d->epoch = 1, d->packed_max = (size_t)(ehm_memory_limit() / 8);
-    /* The OpenMP library comes along with oneDNN; asking the loader finds the one it uses, whatever its kind. */
+    /* The OpenMP library comes along with oneDNN; asking the loader finds the one it uses, whatever its kind.
+     */
     void *f = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     memcpy(&d->set_threads, &f, sizeof f);
-    if (dnnl_engine_create(&d->engine, dnnl_cpu, 0) || dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) {
+    if (dnnl_engine_create(&d->engine, dnnl_cpu, 0) ||
+        dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags)) {
         ehm_cpu_dnnl_close(d);
         return false;
     }
@@ -274,7 +314,9 @@ void ehm_cpu_dnnl_weights_changed(ehm_cpu_dnnl *d) {
 void ehm_cpu_dnnl_forget(ehm_cpu_dnnl *d, const void *p, size_t bytes) {
     for (int32_t i = 0; d && i < d->n_weights; i++) {
         packed_weight *w = &d->weights[i];
-        if (!w->b || (bytes != SIZE_MAX && ((const char *)w->b < (const char *)p || (const char *)w->b >= (const char *)p + bytes))) continue;
+        if (!w->b || (bytes != SIZE_MAX && ((const char *)w->b < (const char *)p ||
+                                            (const char *)w->b >= (const char *)p + bytes)))
+            continue;
         ehm_block_free(w->packed, w->p->packed_bytes);
         d->packed_total -= w->p->packed_bytes;
         *w = (packed_weight){0};

@@ -1,9 +1,10 @@
 /* Matrix products: how they are cut into tasks, and the packed weights that are kept between calls.
  *
- * The scheme is that of Goto and van de Geijn (2008): k is cut into blocks short enough that a panel of b stays in the first cache, a
- * block of a lies packed in the second. What decides bits is only how k is cut, which follows from the shape and the kernel; the size of
- * the tiles may therefore follow the number of threads. Products with a small result and a long k (weight gradients) are also cut along
- * k; each part has its own sums, added in order at the end.
+ * The scheme is that of Goto and van de Geijn (2008): k is cut into blocks short enough that a panel of b
+ * stays in the first cache, a block of a lies packed in the second. What decides bits is only how k is cut,
+ * which follows from the shape and the kernel; the size of the tiles may therefore follow the number of
+ * threads. Products with a small result and a long k (weight gradients) are also cut along k; each part has
+ * its own sums, added in order at the end.
  */
 #include "compute/cpu/cpu_int.h"
 #include <string.h>
@@ -22,12 +23,12 @@ typedef struct {
     const ehm_gemm *g;
     const ehm_gemm_kern *kern;
     ehm_cpu *c;
-    int64_t units, n_chunks, chunk;         /* k in units, cut into n_chunks of `chunk` (the last may be shorter) */
+    int64_t units, n_chunks, chunk; /* k in units, cut into n_chunks of `chunk` (the last may be shorter) */
     int64_t n_splits, chunks_per_split;
-    int64_t mt, nt, n_i, n_j;               /* tile and how many */
-    const float *packed_b;                  /* whole, or NULL: each task packs its own */
-    float *partial;                         /* [n_splits][m][n], n_splits > 1 */
-    size_t b_at, acc_at;                    /* places in a thread's scratch, floats */
+    int64_t mt, nt, n_i, n_j; /* tile and how many */
+    const float *packed_b;    /* whole, or NULL: each task packs its own */
+    float *partial;           /* [n_splits][m][n], n_splits > 1 */
+    size_t b_at, acc_at;      /* places in a thread's scratch, floats */
 } job;
 
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -49,10 +50,12 @@ static void cut_k(job *j) {
     j->n_splits = up(j->n_chunks, j->chunks_per_split);
 }
 
-/* The tile that takes least time by a small model in cycles: multiply-adds, packing (again for every tile that needs it), reading b, and
- * the end when threads wait for the last task. Any choice gives the same bits. */
+/* The tile that takes least time by a small model in cycles: multiply-adds, packing (again for every tile
+ * that needs it), reading b, and the end when threads wait for the last task. Any choice gives the same bits.
+ */
 static void cut_tiles(job *j) {
-    static const int32_t rows[] = {24, 48, 96, 144, 192, 288, 384, 576}, cols[] = {32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2304, 3072};
+    static const int32_t rows[] = {24, 48, 96, 144, 192, 288, 384, 576},
+                         cols[] = {32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2304, 3072};
     const ehm_gemm *g = j->g;
     const int64_t mr = j->kern->mr, nr = j->kern->nr, threads = j->c->n_threads;
     double best = 0, k = (double)least(j->chunks_per_split * j->chunk, j->units), per_mac = 1.0 / (double)nr;
@@ -60,7 +63,8 @@ static void cut_tiles(job *j) {
     j->mt = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t q = 0; q < sizeof cols / sizeof *cols; q++) {
-            int64_t mt = up(up(g->m, up(g->m, rows[i])), mr) * mr, nt = up(up(g->n, up(g->n, cols[q])), nr) * nr;
+            int64_t mt = up(up(g->m, up(g->m, rows[i])), mr) * mr,
+                    nt = up(up(g->n, up(g->n, cols[q])), nr) * nr;
             int64_t tasks = up(g->m, mt) * up(g->n, nt) * j->n_splits;
             double one = k * ((double)(mt * nt) * per_mac + (double)mt * a_cost + (double)nt * b_cost) + 3000;
             /* acc and a block of a should share the second cache; beyond that, they come from the third */
@@ -85,8 +89,15 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
         int64_t r0 = i * j->mt, c0 = q * j->nt, rn = least(j->mt, g->m - r0), cn = least(j->nt, g->n - c0);
         int64_t from = split * j->chunks_per_split, to = least(from + j->chunks_per_split, j->n_chunks);
         for (int64_t c = from; c < to; c++) {
-            int64_t units = chunk_units(j, c), k0 = c * j->chunk * per_unit(kern), kn = least(units * per_unit(kern), g->k - k0);
-            ehm_gemm_block t = {.m = rn, .n = cn, .kc = units, .a = a, .a_row = !g->trans_a, .first = c == from, .last = c + 1 == to};
+            int64_t units = chunk_units(j, c), k0 = c * j->chunk * per_unit(kern),
+                    kn = least(units * per_unit(kern), g->k - k0);
+            ehm_gemm_block t = {.m = rn,
+                                .n = cn,
+                                .kc = units,
+                                .a = a,
+                                .a_row = !g->trans_a,
+                                .first = c == from,
+                                .last = c + 1 == to};
             t.a_panel = kern->mr * (g->trans_a ? units : EHM_TILE_ROW);
             kern->pack_a(a, t.a_panel, g->a, g->a_bf16, g->trans_a, g->lda, r0, rn, k0, kn);
             t.b_panel = units * kern->nr;
@@ -101,7 +112,8 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
                 t.ld_out = g->n;
             } else {
                 t.out = (char *)g->out + (r0 * g->n + c0) * (g->out_bf16 ? 2 : 4);
-                t.ld_out = g->n, t.ld_add = g->n, t.out_bf16 = g->out_bf16, t.add_bf16 = g->add_bf16, t.accumulate = g->accumulate;
+                t.ld_out = g->n, t.ld_add = g->n, t.out_bf16 = g->out_bf16, t.add_bf16 = g->add_bf16,
+                t.accumulate = g->accumulate;
                 t.bias = g->bias ? g->bias + c0 : NULL;
                 t.add = g->add ? (const char *)g->add + (r0 * g->n + c0) * (g->add_bf16 ? 2 : 4) : NULL;
             }
@@ -129,7 +141,8 @@ static void join_splits(void *ctx, int64_t begin, int64_t end, int32_t i_thread)
             for (int64_t i = 0; i < n; i++) x[i] += ((const float *)g->add)[r * n + i];
         if (g->out_bf16) {
             uint16_t *o = (uint16_t *)g->out + r * n;
-            for (int64_t i = 0; i < n; i++) o[i] = ehm_bf16_of(g->accumulate ? x[i] + ehm_f32_of(o[i]) : x[i]);
+            for (int64_t i = 0; i < n; i++)
+                o[i] = ehm_bf16_of(g->accumulate ? x[i] + ehm_f32_of(o[i]) : x[i]);
         } else {
             float *restrict o = (float *)g->out + r * n;
             if (g->accumulate)
@@ -140,7 +153,11 @@ static void join_splits(void *ctx, int64_t begin, int64_t end, int32_t i_thread)
 }
 
 /* ---- packed weights ---- */
-typedef struct { const job *j; float *to; int64_t panels, per_task, tasks_per_chunk; } pack_job;
+typedef struct {
+    const job *j;
+    float *to;
+    int64_t panels, per_task, tasks_per_chunk;
+} pack_job;
 static void pack_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const pack_job *p = ctx;
     const job *j = p->j;
@@ -148,10 +165,12 @@ static void pack_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const int64_t nr = j->kern->nr;
     (void)i_thread;
     for (int64_t t = begin; t < end; t++) {
-        int64_t c = t / p->tasks_per_chunk, first = t % p->tasks_per_chunk * p->per_task, units = chunk_units(j, c);
-        int64_t c0 = first * nr, cn = least(p->per_task * nr, g->n - c0), k0 = c * j->chunk * per_unit(j->kern);
-        j->kern->pack_b(p->to + c * j->chunk * p->panels * nr + c0 * units, units * nr, g->b, g->b_bf16, g->trans_b, g->ldb, c0, cn, k0,
-                        least(units * per_unit(j->kern), g->k - k0));
+        int64_t c = t / p->tasks_per_chunk, first = t % p->tasks_per_chunk * p->per_task,
+                units = chunk_units(j, c);
+        int64_t c0 = first * nr, cn = least(p->per_task * nr, g->n - c0),
+                k0 = c * j->chunk * per_unit(j->kern);
+        j->kern->pack_b(p->to + c * j->chunk * p->panels * nr + c0 * units, units * nr, g->b, g->b_bf16,
+                        g->trans_b, g->ldb, c0, cn, k0, least(units * per_unit(j->kern), g->k - k0));
     }
 }
 static void pack_whole(const job *j, float *to) {
@@ -160,7 +179,9 @@ static void pack_whole(const job *j, float *to) {
     p.tasks_per_chunk = up(p.panels, p.per_task);
     ehm_pool_for(j->c->pool, p.tasks_per_chunk * j->n_chunks, 1, pack_some, &p);
 }
-static size_t packed_bytes(const job *j) { return (size_t)(up(j->g->n, j->kern->nr) * j->kern->nr * most(1, j->units)) * 4; }
+static size_t packed_bytes(const job *j) {
+    return (size_t)(up(j->g->n, j->kern->nr) * j->kern->nr * most(1, j->units)) * 4;
+}
 
 static ehm_packed_weight *new_place(ehm_cpu *c) {
     for (int32_t i = 0; i < c->n_weights; i++)
@@ -175,15 +196,17 @@ static ehm_packed_weight *new_place(ehm_cpu *c) {
     }
     return &c->weights[c->n_weights++];
 }
-/* The packed form of a weight, made when it is new or has changed. NULL: the table is full by bytes, or there is no memory for it; the
- * product then packs into scratch, which costs time but changes nothing. */
+/* The packed form of a weight, made when it is new or has changed. NULL: the table is full by bytes, or there
+ * is no memory for it; the product then packs into scratch, which costs time but changes nothing. */
 static const float *packed_weight(const job *j) {
     ehm_cpu *c = j->c;
     const ehm_gemm *g = j->g;
     ehm_packed_weight *w = NULL;
     for (int32_t i = 0; i < c->n_weights && !w; i++) {
         ehm_packed_weight *e = &c->weights[i];
-        if (e->b == g->b && e->kern == j->kern && e->n == g->n && e->k == g->k && e->ldb == g->ldb && e->trans == g->trans_b && e->bf16 == g->b_bf16) w = e;
+        if (e->b == g->b && e->kern == j->kern && e->n == g->n && e->k == g->k && e->ldb == g->ldb &&
+            e->trans == g->trans_b && e->bf16 == g->b_bf16)
+            w = e;
     }
     if (w && w->epoch == c->weight_epoch) return w->packed;
     if (!w) {
@@ -207,7 +230,9 @@ void ehm_cpu_weights_changed(ehm_cpu *c) { c->weight_epoch++; }
 void ehm_cpu_weights_forget(ehm_cpu *c, const void *p, size_t bytes) {
     for (int32_t i = 0; i < c->n_weights; i++) {
         ehm_packed_weight *w = &c->weights[i];
-        if (!w->b || (bytes != SIZE_MAX && ((const char *)w->b < (const char *)p || (const char *)w->b >= (const char *)p + bytes))) continue;
+        if (!w->b || (bytes != SIZE_MAX && ((const char *)w->b < (const char *)p ||
+                                            (const char *)w->b >= (const char *)p + bytes)))
+            continue;
         ehm_block_free(w->packed, w->bytes);
         c->weight_bytes -= w->bytes;
         *w = (ehm_packed_weight){0};
@@ -248,14 +273,18 @@ void ehm_cpu_gemm(ehm_cpu *c, const ehm_gemm_kern *kern, const ehm_gemm *g) {
 void ehm_cpu_op_matmul(void *self, const ehm_matmul_args *a) {
     ehm_cpu *c = self;
     if (c->failed) return;
-    int64_t last_a = a->a.dim[a->a.rank - 1], last_b = a->b.dim[a->b.rank - 1], n = a->out.dim[a->out.rank - 1];
+    int64_t last_a = a->a.dim[a->a.rank - 1], last_b = a->b.dim[a->b.rank - 1],
+            n = a->out.dim[a->out.rank - 1];
     ehm_gemm g = {.m = n ? ehm_view_count(a->out) / n : 0, .n = n, .lda = last_a, .ldb = last_b};
     g.k = a->trans_a ? (last_a ? ehm_view_count(a->a) / last_a : 0) : last_a;
-    g.a = ehm_ptr(a->a), g.b = ehm_ptr(a->b), g.out = ehm_ptr(a->out), g.add = ehm_ptr(a->add), g.bias = ehm_ptr(a->bias);
+    g.a = ehm_ptr(a->a), g.b = ehm_ptr(a->b), g.out = ehm_ptr(a->out), g.add = ehm_ptr(a->add),
+    g.bias = ehm_ptr(a->bias);
     g.a_bf16 = a->a.dtype == EHM_BF16, g.b_bf16 = a->b.dtype == EHM_BF16;
     g.out_bf16 = a->out.dtype == EHM_BF16, g.add_bf16 = a->add.dtype == EHM_BF16;
     g.trans_a = a->trans_a, g.trans_b = a->trans_b, g.accumulate = a->accumulate, g.weight_b = a->weight_b;
     const bool bf16 = g.a_bf16 && g.b_bf16;
-    if (c->dnnl && (bf16 ? c->dnnl_bf16 : c->dnnl_f32) && g.a_bf16 == g.b_bf16 && ehm_cpu_dnnl_matmul(c->dnnl, &g)) return;
+    if (c->dnnl && (bf16 ? c->dnnl_bf16 : c->dnnl_f32) && g.a_bf16 == g.b_bf16 &&
+        ehm_cpu_dnnl_matmul(c->dnnl, &g))
+        return;
     ehm_cpu_gemm(c, bf16 && c->gemm_bf16 ? c->gemm_bf16 : c->gemm_f32, &g);
 }

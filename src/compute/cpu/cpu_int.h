@@ -1,8 +1,9 @@
 /* The inside of the fast CPU back end: its state, and the tables of kernels that one instruction set gives.
  *
- * A kernel table (ehm_gemm_kern, ehm_row_kern, ehm_attn_kern) is made by compiling a template (*.inc) with the flags of an instruction
- * set; cpu.c picks the widest that the processor has. The drivers (gemm.c, cpu_ops.c, cpu_attn.c) are plain C: they cut work by size,
- * hand it to the pool and keep scratch memory. Results do not depend on the number of threads.
+ * A kernel table (ehm_gemm_kern, ehm_row_kern, ehm_attn_kern) is made by compiling a template (*.inc) with
+ * the flags of an instruction set; cpu.c picks the widest that the processor has. The drivers (gemm.c,
+ * cpu_ops.c, cpu_attn.c) are plain C: they cut work by size, hand it to the pool and keep scratch memory.
+ * Results do not depend on the number of threads.
  */
 #ifndef EHM_COMPUTE_CPU_INT_H
 #define EHM_COMPUTE_CPU_INT_H
@@ -10,31 +11,37 @@
 #include "compute/backend.h"
 
 /* ---- products ---- */
-enum { EHM_TILE_KC = 384, EHM_TILE_ROW = EHM_TILE_KC + 16 }; /* longest block of k in units; distance of rows, 25 cache lines */
+enum {
+    EHM_TILE_KC = 384,
+    EHM_TILE_ROW = EHM_TILE_KC + 16
+}; /* longest block of k in units; distance of rows, 25 cache lines */
 
-/* One block of a product: out[m,n] (+)= a[m,kc] b[kc,n], both packed. Tiles start from 0 when first, else from acc; the last block
- * adds bias, add and the old out, in this order, and writes. */
+/* One block of a product: out[m,n] (+)= a[m,kc] b[kc,n], both packed. Tiles start from 0 when first, else
+ * from acc; the last block adds bias, add and the old out, in this order, and writes. */
 typedef struct {
-    int64_t m, n, kc;            /* kc in units */
-    const float *a;              /* panels of mr rows: [mr][EHM_TILE_ROW] when a_row, else [kc][mr] */
-    int64_t a_panel, b_panel;    /* units from one panel to the next */
-    const float *b;              /* panels of nr columns: [kc][nr] */
-    float *acc;                  /* [n panels][m panels][mr*nr]; not touched when first && last */
+    int64_t m, n, kc;         /* kc in units */
+    const float *a;           /* panels of mr rows: [mr][EHM_TILE_ROW] when a_row, else [kc][mr] */
+    int64_t a_panel, b_panel; /* units from one panel to the next */
+    const float *b;           /* panels of nr columns: [kc][nr] */
+    float *acc;               /* [n panels][m panels][mr*nr]; not touched when first && last */
     void *out;
-    const float *bias;           /* NULL: none */
-    const void *add;             /* NULL: none */
+    const float *bias; /* NULL: none */
+    const void *add;   /* NULL: none */
     int64_t ld_out, ld_add;
     bool a_row, first, last, out_bf16, add_bf16, accumulate;
 } ehm_gemm_block;
 
 typedef struct {
     const char *name;
-    int32_t mr, nr, kc_max;      /* kc_max in units, a multiple of 16, at most EHM_TILE_KC */
-    bool pairs;                  /* units are pairs of bf16; a and b are bf16 */
+    int32_t mr, nr, kc_max; /* kc_max in units, a multiple of 16, at most EHM_TILE_KC */
+    bool pairs;             /* units are pairs of bf16; a and b are bf16 */
     void (*block)(const ehm_gemm_block *g);
-    /* Rows r0.. of a into panels, k0..k0+kn (elements). trans: a is [K,M]. ld in elements. Missing rows and the odd k become 0. */
-    void (*pack_a)(float *dst, int64_t panel, const void *a, bool bf16, bool trans, int64_t ld, int64_t r0, int64_t rn, int64_t k0, int64_t kn);
-    void (*pack_b)(float *dst, int64_t panel, const void *b, bool bf16, bool trans, int64_t ld, int64_t c0, int64_t cn, int64_t k0, int64_t kn);
+    /* Rows r0.. of a into panels, k0..k0+kn (elements). trans: a is [K,M]. ld in elements. Missing rows and
+     * the odd k become 0. */
+    void (*pack_a)(float *dst, int64_t panel, const void *a, bool bf16, bool trans, int64_t ld, int64_t r0,
+                   int64_t rn, int64_t k0, int64_t kn);
+    void (*pack_b)(float *dst, int64_t panel, const void *b, bool bf16, bool trans, int64_t ld, int64_t c0,
+                   int64_t cn, int64_t k0, int64_t kn);
 } ehm_gemm_kern;
 extern const ehm_gemm_kern ehm_gemm_generic, ehm_gemm_avx2, ehm_gemm_avx512, ehm_gemm_avx512bf16;
 
@@ -53,15 +60,18 @@ typedef struct {
     void (*to_bf16)(uint16_t *out, const float *x, int64_t n);
     void (*axpby)(float *out, const float *x, float a, float b, int64_t n);
     void (*gelu_fwd)(void *out, bool out_bf16, const void *x, bool x_bf16, int64_t n);
-    void (*gelu_bwd)(void *dx, bool dx_bf16, const void *dout, bool dout_bf16, const void *x, bool x_bf16, int64_t n);
-    void (*norm_fwd)(void *out, bool out_bf16, float *mean, float *rstd, const float *x, const float *weight, const float *bias, float eps,
-                     int64_t rows, int64_t d);
+    void (*gelu_bwd)(void *dx, bool dx_bf16, const void *dout, bool dout_bf16, const void *x, bool x_bf16,
+                     int64_t n);
+    void (*norm_fwd)(void *out, bool out_bf16, float *mean, float *rstd, const float *x, const float *weight,
+                     const float *bias, float eps, int64_t rows, int64_t d);
     /* dw, db (may be NULL) are written: this block's sums */
-    void (*norm_bwd)(float *dx, float *dw, float *db, const void *dout, bool dout_bf16, const float *x, const float *mean, const float *rstd,
-                     const float *weight, bool accumulate, int64_t rows, int64_t d);
-    void (*colsum)(float *out, const void *x, bool bf16, int64_t rows, int64_t cols, int64_t ld); /* out written */
-    void (*mse)(float *row_loss, void *dpred, bool dpred_bf16, const void *pred, bool pred_bf16, const float *target, float scale,
-                int64_t rows, int64_t f);
+    void (*norm_bwd)(float *dx, float *dw, float *db, const void *dout, bool dout_bf16, const float *x,
+                     const float *mean, const float *rstd, const float *weight, bool accumulate, int64_t rows,
+                     int64_t d);
+    void (*colsum)(float *out, const void *x, bool bf16, int64_t rows, int64_t cols,
+                   int64_t ld); /* out written */
+    void (*mse)(float *row_loss, void *dpred, bool dpred_bf16, const void *pred, bool pred_bf16,
+                const float *target, float scale, int64_t rows, int64_t f);
     void (*adamw)(float *p, const float *g, float *m, float *v, uint16_t *p_act, const float c[9], int64_t n);
     void (*ema)(float *avg, const float *p, float decay, int64_t n);
     double (*sum)(const float *x, int64_t n);
@@ -74,11 +84,12 @@ enum { ADAM_FACTOR, ADAM_KEEP, ADAM_B1, ADAM_1MB1, ADAM_B2, ADAM_1MB2, ADAM_STEP
 /* ---- attention: one head of one picture a call ---- */
 typedef struct {
     int64_t n_tokens, width, head_dim; /* width = n_heads * head_dim */
-    const void *qkv;                   /* this head's q of token 0; k and v lie width and 2*width further, tokens 3*width apart */
+    const void *qkv; /* this head's q of token 0; k and v lie width and 2*width further, tokens 3*width apart
+                      */
     float scale;
     bool bf16;
     /* forward */
-    void *out;                         /* [N] rows width apart; also read by backward */
+    void *out; /* [N] rows width apart; also read by backward */
     float *lse;
     /* backward */
     const void *dout;
@@ -101,7 +112,10 @@ extern const ehm_attn_kern ehm_attn_generic, ehm_attn_avx2, ehm_attn_avx512;
 
 /* ---- state ---- */
 typedef struct ehm_cpu_dnnl ehm_cpu_dnnl;
-typedef struct { void *p; size_t bytes; } ehm_cpu_scratch;
+typedef struct {
+    void *p;
+    size_t bytes;
+} ehm_cpu_scratch;
 typedef struct ehm_packed_weight ehm_packed_weight;
 
 typedef struct {
@@ -110,31 +124,33 @@ typedef struct {
     const ehm_gemm_kern *gemm_f32, *gemm_bf16; /* gemm_bf16 NULL: bf16 is widened to f32 while packing */
     const ehm_row_kern *row;
     const ehm_attn_kern *attn;
-    ehm_cpu_dnnl *dnnl;                        /* NULL: not there, or not wanted */
-    bool dnnl_f32, dnnl_bf16;                  /* which types go to it */
+    ehm_cpu_dnnl *dnnl;       /* NULL: not there, or not wanted */
+    bool dnnl_f32, dnnl_bf16; /* which types go to it */
     bool hw_bf16;
-    ehm_cpu_scratch shared, *own;              /* own: one a thread */
+    ehm_cpu_scratch shared, *own; /* own: one a thread */
     ehm_packed_weight *weights;
     int32_t n_weights, cap_weights;
     size_t weight_bytes, weight_bytes_max;
     uint64_t weight_epoch;
-    ehm_code failed;                           /* the first failure; later ops do nothing */
+    ehm_code failed; /* the first failure; later ops do nothing */
     size_t failed_bytes;
     char about[256];
 } ehm_cpu;
 
-/* Scratch of at least `bytes`, contents undefined, kept until the next call; grows only. NULL (and c->failed) when there is no memory. */
+/* Scratch of at least `bytes`, contents undefined, kept until the next call; grows only. NULL (and c->failed)
+ * when there is no memory. */
 void *ehm_cpu_shared(ehm_cpu *c, size_t bytes);
 bool ehm_cpu_own(ehm_cpu *c, size_t bytes); /* for every thread: c->own[i].p */
 
-/* cpu_gemm.c */
-
-void ehm_cpu_gemm(ehm_cpu *c, const ehm_gemm_kern *kern, const ehm_gemm *g); /* our own product, with a given kernel */
+/* cpu_gemm.c: our own product, with a given kernel; packed weights */
+void ehm_cpu_gemm(ehm_cpu *c, const ehm_gemm_kern *kern, const ehm_gemm *g);
 void ehm_cpu_weights_changed(ehm_cpu *c);
-void ehm_cpu_weights_forget(ehm_cpu *c, const void *p, size_t bytes); /* packed copies of this memory; bytes SIZE_MAX: all */
+void ehm_cpu_weights_forget(ehm_cpu *c, const void *p,
+                            size_t bytes); /* packed copies of this memory; bytes SIZE_MAX: all */
 
 /* cpu_dnnl.c: present but empty without EHM_WITH_DNNL */
-bool ehm_cpu_dnnl_open(ehm_cpu_dnnl **out, int32_t n_threads, char *about, size_t about_size); /* false: not built in, or it refused */
+bool ehm_cpu_dnnl_open(ehm_cpu_dnnl **out, int32_t n_threads, char *about,
+                       size_t about_size); /* false: not built in, or it refused */
 void ehm_cpu_dnnl_close(ehm_cpu_dnnl *d);
 bool ehm_cpu_dnnl_matmul(ehm_cpu_dnnl *d, const ehm_gemm *g); /* false: not done, use our own */
 void ehm_cpu_dnnl_weights_changed(ehm_cpu_dnnl *d);

@@ -1,8 +1,12 @@
-/* Moving tokens: patches of pixels, rows picked and put back, routing with position embeddings. Memory-bound; plain C. */
+/* Moving tokens: patches of pixels, rows picked and put back, routing with position embeddings. Memory-bound;
+ * plain C. */
 #include "compute/cpu/cpu_int.h"
 #include <string.h>
 
-typedef struct { ehm_cpu *c; const void *args; } token_job;
+typedef struct {
+    ehm_cpu *c;
+    const void *args;
+} token_job;
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static bool is_bf16(ehm_view v) { return v.dtype == EHM_BF16; }
 static void run(ehm_cpu *c, int64_t n, int64_t grain, ehm_pool_fn fn, const void *args) {
@@ -26,7 +30,8 @@ static void clear_row(ehm_view out, int64_t o, int64_t n) {
 /* ---- patchify: rows of pixels inside a patch are contiguous in both ---- */
 static void patch_rows(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const ehm_patchify_args *a = ((token_job *)ctx)->args;
-    const int64_t w = a->pixels.dim[2], c = a->pixels.dim[3], p = a->patch, across = w / p, per_picture = a->pixels.dim[1] / p * across;
+    const int64_t w = a->pixels.dim[2], c = a->pixels.dim[3], p = a->patch, across = w / p,
+                  per_picture = a->pixels.dim[1] / p * across;
     const float *shift = ehm_ptr(a->shift), *scale = ehm_ptr(a->scale);
     float *out = ehm_ptr(a->patches);
     (void)i_thread;
@@ -38,7 +43,8 @@ static void patch_rows(void *ctx, int64_t begin, int64_t end, int32_t i_thread) 
             if (a->pixels.dtype == EHM_U8) {
                 const uint8_t *v = (const uint8_t *)ehm_ptr(a->pixels) + from;
                 for (int64_t q = 0; q < p; q++)
-                    for (int64_t k = 0; k < c; k++) o[q * c + k] = ((float)v[q * c + k] - shift[k]) * scale[k];
+                    for (int64_t k = 0; k < c; k++)
+                        o[q * c + k] = ((float)v[q * c + k] - shift[k]) * scale[k];
             } else {
                 const float *v = (const float *)ehm_ptr(a->pixels) + from;
                 for (int64_t q = 0; q < p; q++)
@@ -47,7 +53,9 @@ static void patch_rows(void *ctx, int64_t begin, int64_t end, int32_t i_thread) 
         }
     }
 }
-void ehm_cpu_op_patchify(void *self, const ehm_patchify_args *a) { run(self, a->patches.dim[0] * a->patches.dim[1], 32, patch_rows, a); }
+void ehm_cpu_op_patchify(void *self, const ehm_patchify_args *a) {
+    run(self, a->patches.dim[0] * a->patches.dim[1], 32, patch_rows, a);
+}
 
 /* ---- gather and scatter ---- */
 static float value(ehm_view v, int64_t i) {
@@ -58,7 +66,8 @@ static void gather_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread)
     const token_job *j = ctx;
     const ehm_gather_rows_args *a = j->args;
     const int32_t *idx = ehm_ptr(a->idx);
-    const int64_t n = a->x.dim[1], f = a->x.dim[2], m = a->idx.dim[1], area = (int64_t)a->channel_first_patch * a->channel_first_patch;
+    const int64_t n = a->x.dim[1], f = a->x.dim[2], m = a->idx.dim[1],
+                  area = (int64_t)a->channel_first_patch * a->channel_first_patch;
     (void)i_thread;
     for (int64_t i = begin; i < end; i++) {
         int64_t row = i / m * n + idx[i];
@@ -75,7 +84,9 @@ static void gather_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread)
             }
     }
 }
-void ehm_cpu_op_gather_rows(void *self, const ehm_gather_rows_args *a) { run(self, a->idx.dim[0] * a->idx.dim[1], 32, gather_some, a); }
+void ehm_cpu_op_gather_rows(void *self, const ehm_gather_rows_args *a) {
+    run(self, a->idx.dim[0] * a->idx.dim[1], 32, gather_some, a);
+}
 
 static void scatter_pictures(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const token_job *j = ctx;
@@ -85,13 +96,18 @@ static void scatter_pictures(void *ctx, int64_t begin, int64_t end, int32_t i_th
     (void)i_thread;
     for (int64_t b = begin; b < end; b++) {
         for (int64_t i = 0; i < n; i++) clear_row(a->dx, b * n + i, f);
-        for (int64_t i = b * m; i < (b + 1) * m; i++) copy_row(j->c->row, a->dx, b * n + idx[i], a->dout, i, f);
+        for (int64_t i = b * m; i < (b + 1) * m; i++)
+            copy_row(j->c->row, a->dx, b * n + idx[i], a->dout, i, f);
     }
 }
-void ehm_cpu_op_scatter_rows(void *self, const ehm_scatter_rows_args *a) { run(self, a->dx.dim[0], 1, scatter_pictures, a); }
+void ehm_cpu_op_scatter_rows(void *self, const ehm_scatter_rows_args *a) {
+    run(self, a->dx.dim[0], 1, scatter_pictures, a);
+}
 
 /* ---- routing ---- */
-static int64_t position_of(const int32_t *pos_idx, int64_t i, int64_t n) { return pos_idx ? pos_idx[i] : i % n; }
+static int64_t position_of(const int32_t *pos_idx, int64_t i, int64_t n) {
+    return pos_idx ? pos_idx[i] : i % n;
+}
 static void route_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const token_job *j = ctx;
     const ehm_route_fwd_args *a = j->args;
@@ -108,7 +124,9 @@ static void route_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) 
         }
     }
 }
-void ehm_cpu_op_route_fwd(void *self, const ehm_route_fwd_args *a) { run(self, a->out.dim[0] * a->out.dim[1], 32, route_some, a); }
+void ehm_cpu_op_route_fwd(void *self, const ehm_route_fwd_args *a) {
+    run(self, a->out.dim[0] * a->out.dim[1], 32, route_some, a);
+}
 
 static void route_dx_pictures(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const token_job *j = ctx;
@@ -122,12 +140,14 @@ static void route_dx_pictures(void *ctx, int64_t begin, int64_t end, int32_t i_t
             if (src[i] >= 0) copy_row(j->c->row, a->dx, b * nx + src[i], a->dout, i, d);
     }
 }
-/* dtokens and dpos: a strip of columns at a time, the rows of all pictures in order; strips share no element. */
+/* dtokens and dpos: a strip of columns at a time, the rows of all pictures in order; strips share no element.
+ */
 enum { STRIP = 32 };
 static void route_strips(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
     const ehm_route_bwd_args *a = ((token_job *)ctx)->args;
     const int32_t *src = ehm_ptr(a->src), *pos_idx = ehm_ptr(a->pos_idx);
-    const int64_t n = a->dout.dim[1], d = a->dout.dim[2], rows = a->dout.dim[0] * n, n_tokens = a->dtokens.rank ? a->dtokens.dim[0] : 0;
+    const int64_t n = a->dout.dim[1], d = a->dout.dim[2], rows = a->dout.dim[0] * n,
+                  n_tokens = a->dtokens.rank ? a->dtokens.dim[0] : 0;
     const int64_t n_pos = a->dpos.rank ? a->dpos.dim[0] : 0;
     const token_job *j = ctx;
     for (int64_t s = begin; s < end; s++) {
@@ -146,14 +166,17 @@ static void route_strips(void *ctx, int64_t begin, int64_t end, int32_t i_thread
             }
         }
         for (int64_t t = 0; t < n_tokens; t++)
-            for (int64_t q = 0; q < m; q++) ((float *)ehm_ptr(a->dtokens))[t * d + c + q] += tokens[t * STRIP + q];
+            for (int64_t q = 0; q < m; q++)
+                ((float *)ehm_ptr(a->dtokens))[t * d + c + q] += tokens[t * STRIP + q];
         for (int64_t t = 0; t < n_pos; t++)
             for (int64_t q = 0; q < m; q++) ((float *)ehm_ptr(a->dpos))[t * d + c + q] += pos[t * STRIP + q];
     }
 }
 void ehm_cpu_op_route_bwd(void *self, const ehm_route_bwd_args *a) {
     ehm_cpu *c = self;
-    const int64_t d = a->dout.dim[2], sums = (a->dtokens.rank ? a->dtokens.dim[0] : 0) + (a->dpos.rank ? a->dpos.dim[0] : 0);
+    const int64_t d = a->dout.dim[2],
+                  sums = (a->dtokens.rank ? a->dtokens.dim[0] : 0) + (a->dpos.rank ? a->dpos.dim[0] : 0);
     run(c, a->dx.dim[0], 1, route_dx_pictures, a);
-    if (sums && ehm_cpu_own(c, (size_t)(sums * STRIP) * 4)) run(c, (d + STRIP - 1) / STRIP, 1, route_strips, a);
+    if (sums && ehm_cpu_own(c, (size_t)(sums * STRIP) * 4))
+        run(c, (d + STRIP - 1) / STRIP, 1, route_strips, a);
 }

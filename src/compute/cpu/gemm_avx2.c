@@ -1,4 +1,5 @@
-/* Products with AVX2 and FMA: tiles of 6 x 16. Twelve sums hide the latency of 4 cycles at two multiply-adds a cycle. */
+/* Products with AVX2 and FMA: tiles of 6 x 16. Twelve sums hide the latency of 4 cycles at two multiply-adds
+ * a cycle. */
 #if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__)
 #define EHM_VEC_AVX2 1
 #define EHM_TILE_MR 6

@@ -1,5 +1,6 @@
-/* Products of bf16 with VDPBF16PS: as the AVX-512 ones, a unit being two neighbouring k. The instruction treats numbers below 2^-126
- * as 0 and rounds both products of a pair, which is inside the op's bf16 bound. */
+/* Products of bf16 with VDPBF16PS: as the AVX-512 ones, a unit being two neighbouring k. The instruction
+ * treats numbers below 2^-126 as 0 and rounds both products of a pair, which is inside the op's bf16 bound.
+ */
 #if defined(__x86_64__) && defined(__AVX512F__) && defined(__AVX512BF16__)
 #define EHM_VEC_AVX512 1
 #define EHM_TILE_MR 14

@@ -73,6 +73,8 @@ TEST(settings, errors_name_key_value_and_range) {
     CHECK_FAILS(flag("mask_ratio", "auto"), &err, EHM_E_CONFIG, "--mask-ratio auto");
     CHECK_FAILS(flag("depth", "0"), &err, EHM_E_CONFIG,
                 "--depth 0: must be a whole number from 1 to 128 or auto (blocks)");
+    CHECK_FAILS(flag("depth", "129"), &err, EHM_E_CONFIG,
+                "--depth 129: must be a whole number from 1 to 128");
     CHECK_FAILS(flag("depth", "2.5"), &err, EHM_E_CONFIG, "--depth 2.5: must be a whole number");
     CHECK_FAILS(flag("seed", "-1"), &err, EHM_E_CONFIG, "--seed -1: must be a whole number from 0");
     CHECK_FAILS(flag("seed", "99999999999999999999"), &err, EHM_E_CONFIG, "--seed 99999999999999999999");
@@ -115,7 +117,8 @@ TEST(settings, a_weaker_origin_never_wins) {
     CHECK_INT(c.origin[EHM_SETI_beta1], EHM_FROM_FILE);
     CHECK_OK(flag("test", "other"), &err); /* replaces the file's list */
     CHECK_INT(c.test.n, 1);
-    CHECK_FAILS(file("{\"depth\": 0}"), &err, EHM_E_CONFIG, "depth 0"); /* a mistake stays one, even where a flag wins */
+    CHECK_FAILS(file("{\"depth\": 0}"), &err, EHM_E_CONFIG,
+                "depth 0"); /* a mistake stays one, even where a flag wins */
     ehm_arena_free(&a);
 }
 

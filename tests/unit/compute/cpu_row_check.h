@@ -5,7 +5,8 @@
 #include "compute/cpu/cpu_int.h"
 #include "harness.h"
 
-/* x Phi(x) and its slope over -20 .. 20 against the C library's double erfc: absolute error, and the relative one where it matters. */
+/* x Phi(x) and its slope over -20 .. 20 against the C library's double erfc: absolute error, and the relative
+ * one where it matters. */
 static inline void row_check_gelu(const ehm_row_kern *k) {
     enum { N = 400001 };
     float *x = malloc(N * 4), *y = malloc(N * 4), *g = malloc(N * 4), *one = malloc(N * 4);
@@ -15,7 +16,8 @@ static inline void row_check_gelu(const ehm_row_kern *k) {
     k->gelu_fwd(y, false, x, false, N);
     k->gelu_bwd(g, false, one, false, x, false, N);
     for (int i = 0; i < N; i++) {
-        double v = (double)x[i], phi = 0.5 * erfc(-v * 0.70710678118654752440), slope = phi + v * 0.39894228040143267794 * exp(-0.5 * v * v);
+        double v = (double)x[i], phi = 0.5 * erfc(-v * 0.70710678118654752440),
+               slope = phi + v * 0.39894228040143267794 * exp(-0.5 * v * v);
         double e = fabs((double)y[i] - v * phi), scale = fmax(1, fabs(v));
         worst = fmax(worst, e / scale), worst_slope = fmax(worst_slope, fabs((double)g[i] - slope));
         if (v < 0 && v > -6) tail = fmax(tail, e / fabs(v * phi));
@@ -41,7 +43,8 @@ static inline void row_check_bf16(const ehm_row_kern *k) {
         REQUIRE(c[i] == ehm_bf16_of(f[i]));
     }
     ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 9);
-    for (int n = 1; n < 40; n++) { /* tails of every length; values between two bf16, exact halves among them */
+    for (int n = 1; n < 40;
+         n++) { /* tails of every length; values between two bf16, exact halves among them */
         for (int i = 0; i < n; i++) {
             uint32_t u = ehm_rng_u32(&r);
             if (i & 1) u = (u & 0xffff0000u) | 0x8000u;
@@ -67,7 +70,9 @@ static inline void row_check_norm(const ehm_row_kern *k) {
             double m = 0, v = 0;
             for (int i = 0; i < d; i++) m += (double)x[q * d + i] / d;
             for (int i = 0; i < d; i++) v += ((double)x[q * d + i] - m) * ((double)x[q * d + i] - m) / d;
-            for (int i = 0; i < d; i++) want[q * d + i] = (float)(((double)x[q * d + i] - m) / sqrt(v + 1e-6) * (double)w[i] + (double)b[i]);
+            for (int i = 0; i < d; i++)
+                want[q * d + i] =
+                    (float)(((double)x[q * d + i] - m) / sqrt(v + 1e-6) * (double)w[i] + (double)b[i]);
         }
         CHECK_CLOSE_F32(y, want, ROWS * d, 4e-5); /* 100 has a rounding of 4e-6 */
     }

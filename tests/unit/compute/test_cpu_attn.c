@@ -10,7 +10,8 @@ TEST(cpu_attn, avx2) {
 }
 TEST(cpu_attn, avx512) {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) SKIP("this processor has no AVX-512");
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
+        SKIP("this processor has no AVX-512");
     attn_check(&ehm_attn_avx512, "avx512");
 }
 #endif

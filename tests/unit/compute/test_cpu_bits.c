@@ -1,5 +1,5 @@
-/* Our own kernels give the same bits for any number of threads: every op, every shape of the op tests. (With oneDNN only the same number
- * of threads promises that, so it is off here.) */
+/* Our own kernels give the same bits for any number of threads: every op, every shape of the op tests. (With
+ * oneDNN only the same number of threads promises that, so it is off here.) */
 #include "property/ops_cases.h"
 
 static void same_for(int32_t threads, ehm_dtype act) {
@@ -15,8 +15,10 @@ static void same_for(int32_t threads, ehm_dtype act) {
             REQUIRE(case_make(&b, (ehm_op)op, i, act));
             if (case_run(&a, one) && case_run(&b, more))
                 for (int k = 0; k < a.n; k++)
-                    if (a.t[k].role != IN && memcmp(a.t[k].got, b.t[k].got, (size_t)a.t[k].n * sizeof(double)))
-                        ehm_test_fail(__FILE__, __LINE__, "%s: %s differs between 1 and %d threads", case_name(&a, one), a.t[k].name, (int)threads);
+                    if (a.t[k].role != IN &&
+                        memcmp(a.t[k].got, b.t[k].got, (size_t)a.t[k].n * sizeof(double)))
+                        ehm_test_fail(__FILE__, __LINE__, "%s: %s differs between 1 and %d threads",
+                                      case_name(&a, one), a.t[k].name, (int)threads);
             case_free(&a);
             case_free(&b);
         }

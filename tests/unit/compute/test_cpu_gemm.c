@@ -11,7 +11,8 @@ TEST(cpu_gemm, avx2) {
 }
 TEST(cpu_gemm, avx512) {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) SKIP("this processor has no AVX-512");
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
+        SKIP("this processor has no AVX-512");
     gemm_check(&ehm_gemm_avx512, 2);
 }
 TEST(cpu_gemm, avx512bf16) {
@@ -23,15 +24,26 @@ TEST(cpu_gemm, avx512bf16) {
 
 /* One bit pattern, whatever the number of threads: long k is cut by shape alone. */
 TEST(cpu_gemm, same_bits_any_threads) {
-    static const int64_t shape[][3] = {{96, 96, 8320}, {192, 192, 2176}, {300, 200, 130}, {65, 288, 96}, {17, 40, 3000}, {500, 70, 800}};
+    static const int64_t shape[][3] = {{96, 96, 8320}, {192, 192, 2176}, {300, 200, 130},
+                                       {65, 288, 96},  {17, 40, 3000},   {500, 70, 800}};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         int64_t m = shape[i][0], n = shape[i][1], k = shape[i][2];
         ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 0, i);
-        float *a = gemm_fill(&r, m * k, false), *b = gemm_fill(&r, k * n, false), *out = malloc((size_t)(m * n) * 4), *first = malloc((size_t)(m * n) * 4);
+        float *a = gemm_fill(&r, m * k, false), *b = gemm_fill(&r, k * n, false),
+              *out = malloc((size_t)(m * n) * 4), *first = malloc((size_t)(m * n) * 4);
         for (int32_t threads = 1; threads < 8; threads += threads < 3 ? 1 : 2)
             for (int how = 0; how < 4; how++) {
                 ehm_cpu *c = gemm_cpu(threads);
-                ehm_gemm g = {.m = m, .n = n, .k = k, .a = a, .b = b, .out = out, .trans_a = true, .lda = m, .ldb = n, .weight_b = how & 1};
+                ehm_gemm g = {.m = m,
+                              .n = n,
+                              .k = k,
+                              .a = a,
+                              .b = b,
+                              .out = out,
+                              .trans_a = true,
+                              .lda = m,
+                              .ldb = n,
+                              .weight_b = how & 1};
                 ehm_cpu_gemm(c, c->gemm_f32, &g);
                 if (threads == 1 && !how) memcpy(first, out, (size_t)(m * n) * 4);
                 CHECK(!memcmp(first, out, (size_t)(m * n) * 4));
@@ -45,8 +57,18 @@ TEST(cpu_gemm, packed_weights_follow_changes) {
     enum { M = 20, N = 33, K = 50 };
     ehm_cpu *c = gemm_cpu(2);
     ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 1);
-    float *a = gemm_fill(&r, M * K, false), *b = gemm_fill(&r, N * K, false), *w = malloc(N * K * 4), plain[M * N], out[M * N];
-    ehm_gemm g = {.m = M, .n = N, .k = K, .a = a, .b = w, .out = out, .trans_b = true, .lda = K, .ldb = K, .weight_b = true};
+    float *a = gemm_fill(&r, M * K, false), *b = gemm_fill(&r, N * K, false), *w = malloc(N * K * 4),
+          plain[M * N], out[M * N];
+    ehm_gemm g = {.m = M,
+                  .n = N,
+                  .k = K,
+                  .a = a,
+                  .b = w,
+                  .out = out,
+                  .trans_b = true,
+                  .lda = K,
+                  .ldb = K,
+                  .weight_b = true};
     for (int turn = 0; turn < 3; turn++) {
         for (int i = 0; i < N * K; i++) w[i] = b[i] * (float)(turn + 1);
         ehm_cpu_weights_changed(c);
@@ -73,8 +95,18 @@ TEST(cpu_gemm, packed_weights_follow_changes) {
 TEST(cpu_gemm, no_new_memory_for_a_known_shape) {
     ehm_cpu *c = gemm_cpu(3);
     ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 4);
-    float *a = gemm_fill(&r, 96 * 4000, false), *b = gemm_fill(&r, 96 * 4000, false), *out = malloc(96 * 96 * 4);
-    ehm_gemm g = {.m = 96, .n = 96, .k = 4000, .a = a, .b = b, .out = out, .trans_a = true, .lda = 96, .ldb = 96, .weight_b = true};
+    float *a = gemm_fill(&r, 96 * 4000, false), *b = gemm_fill(&r, 96 * 4000, false),
+          *out = malloc(96 * 96 * 4);
+    ehm_gemm g = {.m = 96,
+                  .n = 96,
+                  .k = 4000,
+                  .a = a,
+                  .b = b,
+                  .out = out,
+                  .trans_a = true,
+                  .lda = 96,
+                  .ldb = 96,
+                  .weight_b = true};
     ehm_cpu_gemm(c, c->gemm_f32, &g);
     void *shared = c->shared.p, *own = c->own[2].p;
     size_t kept = c->weight_bytes;
@@ -96,10 +128,12 @@ TEST(cpu_gemm, not_finite_stays_in_its_row) {
     a[6 * K + 3] = NAN, a[2 * K] = INFINITY;
     ehm_gemm g = {.m = M, .n = N, .k = K, .a = a, .b = b, .out = out, .lda = K, .ldb = N};
     ehm_cpu_gemm(c, c->gemm_f32, &g);
-    for (int i = 0; i < M * N; i++) CHECK(i / N == 6 ? isnan(out[i]) : i / N == 2 ? isinf(out[i]) : out[i] == K);
+    for (int i = 0; i < M * N; i++)
+        CHECK(i / N == 6 ? isnan(out[i]) : i / N == 2 ? isinf(out[i]) : out[i] == K);
     ehm_backend_cpu.close(c);
 }
-/* oneDNN through its shim, where it is built in: the same numbers within rounding, weights that change, endings. */
+/* oneDNN through its shim, where it is built in: the same numbers within rounding, weights that change,
+ * endings. */
 TEST(cpu_gemm, dnnl_shim) {
     enum { M = 45, N = 33, K = 70 };
     char about[64];
@@ -108,12 +142,21 @@ TEST(cpu_gemm, dnnl_shim) {
     CHECK_HAS(about, "oneDNN");
     ehm_cpu *c = gemm_cpu(2);
     ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 7);
-    float *a = gemm_fill(&r, M * K, false), *b = gemm_fill(&r, N * K, false), *bias = gemm_fill(&r, N, false), *add = gemm_fill(&r, M * N, false);
+    float *a = gemm_fill(&r, M * K, false), *b = gemm_fill(&r, N * K, false), *bias = gemm_fill(&r, N, false),
+          *add = gemm_fill(&r, M * N, false);
     float *got = malloc(M * N * 4), *want = malloc(M * N * 4);
     int done = 0;
     for (int how = 0; how < 64; how++)
         for (int turn = 0; turn < 2; turn++) {
-            ehm_gemm g = {.m = M, .n = N, .k = K, .a = a, .b = b, .trans_a = how & 1, .trans_b = how & 2, .accumulate = how & 16, .weight_b = how & 32};
+            ehm_gemm g = {.m = M,
+                          .n = N,
+                          .k = K,
+                          .a = a,
+                          .b = b,
+                          .trans_a = how & 1,
+                          .trans_b = how & 2,
+                          .accumulate = how & 16,
+                          .weight_b = how & 32};
             g.lda = g.trans_a ? M : K, g.ldb = g.trans_b ? K : N;
             g.bias = how & 4 ? bias : NULL, g.add = how & 8 ? add : NULL;
             if (turn) {

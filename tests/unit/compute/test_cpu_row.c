@@ -10,7 +10,8 @@ TEST(cpu_row, avx2) {
 }
 TEST(cpu_row, avx512) {
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) SKIP("this processor has no AVX-512");
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
+        SKIP("this processor has no AVX-512");
     row_check(&ehm_row_avx512);
 }
 #endif

@@ -1,5 +1,5 @@
-/* The 14 x 32 tiles of AVX-512, with sixteen lanes made by the compiler: the same templates, so that their logic is proved on processors
- * without AVX-512. Only the one-line operations of vec.h differ. */
+/* The 14 x 32 tiles of AVX-512, with sixteen lanes made by the compiler: the same templates, so that their
+ * logic is proved on processors without AVX-512. Only the one-line operations of vec.h differ. */
 #define EHM_VEC_WIDE 16
 #define EHM_TILE_MR 14
 #define EHM_GEMM_NAME ehm_gemm_wide16

@@ -1,4 +1,5 @@
-/* Element-wise and row-wise kernels with sixteen lanes made by the compiler; and the vector functions one by one. */
+/* Element-wise and row-wise kernels with sixteen lanes made by the compiler; and the vector functions one by
+ * one. */
 #define EHM_VEC_WIDE 16
 #define EHM_ROW_NAME ehm_row_wide16
 #include "compute/cpu/vec.h"
