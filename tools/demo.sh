@@ -18,29 +18,32 @@ echo "built $($ehm --version | head -1) in $(($(date +%s) - start)) s"
 
 if [ -z "$data" ]; then
     set_train="scenes:1:20000"
-    eval_args="--train scenes:1:6000 --test scenes:2:2000"
+    eval_args="--train scenes:1:4000 --test scenes:2:1500"
+    batch="--batch-size 64"
 else
     set_train=$data
     eval_args="--train $data"
+    batch=""
 fi
-reserve=75
-[ "$(left)" -gt $((reserve + 40)) ] || reserve=60
+reserve=50
+[ "$(left)" -gt $((reserve + 40)) ] || reserve=40
 train_seconds=$(($(left) - reserve))
 [ "$train_seconds" -ge 30 ] || train_seconds=30
 minutes=$(awk "BEGIN { printf \"%.2f\", $train_seconds / 60 }")
 
 say "2/4 pre-training on $set_train for $minutes minutes (masked autoencoder)"
-preset="--preset pico"
-$ehm pretrain --data "$set_train" $preset --out $out --overwrite --max-minutes "$minutes" --warmup-epochs 1 --blr 1e-3 ${DEMO_FLAGS:-} || exit $?
+$ehm pretrain --data "$set_train" --preset pico $batch --lr 1e-3 --out $out --overwrite --max-minutes "$minutes" ${DEMO_FLAGS:-} || exit $?
 
 rc=0
 say "3/4 do its features tell pictures apart? k-NN, beside the same network untrained"
-labels=1
-[ -n "$data" ] && { $ehm data "$data" --json 2>/dev/null | grep -q '"n_classes": *0' && labels=0; }
-if [ $labels = 1 ]; then
-    $ehm eval knn --model $out --against "untrained:$out" $eval_args --pools mean --expect-better || rc=$?
-else
+summary=$($ehm data "$set_train" --json 2>/dev/null)
+count=$(printf '%s' "$summary" | sed -n 's/.*"count": *\([0-9]*\).*/\1/p')
+if printf '%s' "$summary" | grep -q '"classes": *\[\]'; then
     echo "no labels in $data, so there is no k-NN figure (class folders would give one)"
+elif [ "${count:-0}" -lt 200 ]; then
+    echo "$count labelled pictures are too few for a k-NN figure with an interval (200 would do)"
+else
+    $ehm eval knn --model $out --against "untrained:$out" $eval_args --pools mean --expect-better || rc=$?
 fi
 
 say "4/4 reconstructions"

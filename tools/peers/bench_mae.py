@@ -26,7 +26,7 @@ class Mae(nn.Module):
         self.cls, self.token = nn.Parameter(torch.randn(1, 1, dim) * 0.02), nn.Parameter(torch.randn(1, 1, ddim) * 0.02)
         self.pos = nn.Parameter(torch.randn(1, self.n + 1, dim) * 0.02, requires_grad=False)
         self.dpos = nn.Parameter(torch.randn(1, self.n + 1, ddim) * 0.02, requires_grad=False)
-        norm = lambda d: nn.LayerNorm(d, eps=1e-6)
+        norm = lambda d, **kw: nn.LayerNorm(d, eps=1e-6, **kw)
         self.blocks = nn.ModuleList(Block(dim, heads, 4.0, qkv_bias=True, norm_layer=norm) for _ in range(depth))
         self.dblocks = nn.ModuleList(Block(ddim, dheads, 4.0, qkv_bias=True, norm_layer=norm) for _ in range(ddepth))
         self.norm, self.dnorm, self.dembed, self.pred = norm(dim), norm(ddim), nn.Linear(dim, ddim), nn.Linear(ddim, 3 * patch * patch)
