@@ -37,7 +37,7 @@ test-asan test-ubsan test-tsan: test-%: setup ## sanitizer builds and their test
 	@cmake --build build/$* -j $(JOBS)
 	@tools/test_sanitized.sh $* $(T)
 
-test-mutant: setup ## sabotage one line at a time; the named test must go red (about 15 minutes)
+test-mutant: setup ## sabotage one line at a time; the named test must go red (about 5 minutes)
 	@tests/mutant/run.sh $(M)
 
 test-peers: all ## load what a run writes in timm and an independent PyTorch MAE (Python from PyPI into build/peers; about 10 minutes)

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The example runs in every build, and shows what this one can write. */
+#ifdef EHM_WITH_PNG
+#define SHEET "reconstruct.png"
+#else
+#define SHEET "reconstruct.ppm"
+#endif
+
 static const ehm_word draw_words[] = {
     {"reconstruct", "original, masked, reconstruction, and reconstruction with the visible patches pasted in",
      "reconstruct,mask"},
@@ -96,6 +103,6 @@ const ehm_command ehm_cmd_draw = {
                "back the hidden patch's own (which the model never "
                "saw), visible takes them from the nearest visible patches, none leaves them out.",
     .example =
-        "ehm draw reconstruct --model untrained:pico --image scenes:1:4 --count 4 --out reconstruct.png",
+        "ehm draw reconstruct --model untrained:pico --image scenes:1:4 --count 4 --out " SHEET,
     .run = run,
 };

@@ -84,19 +84,19 @@ static int32_t colour_pick(ehm_rng *r, const scene_rgb *from, int32_t n_from, fl
     return best;
 }
 
-/* Brings the mean of each role, over pictures, to that of the backgrounds: picking colours that stand out from
- * those before pulls it away. */
+/* Brings the mean of each role, over pictures, to that of the backgrounds: picking colours that stand out
+ * from those before pulls it away. */
 static const float role_lift[SCENE_N_ROLES][3] = {
-    {0.161f, 0.172f, 0.157f}, {0.095f, 0.004f, 0.020f}, {0.119f, 0.035f, 0.071f}, {0.120f, 0.042f, 0.091f}};
+    {0.224f, 0.217f, 0.197f}, {0.133f, 0.017f, 0.032f}, {0.165f, 0.056f, 0.097f}, {0.169f, 0.063f, 0.121f}};
 
 /* The texture's swing about the base colour, light or dark first; the base keeps clear of the ends of the
  * scale, where a swing would be cut on one side and so change the mean. */
 static void surface_pick(scene_paint *p, const float lift[3], ehm_rng *r) {
     float *base = &p->base.r, *swing = &p->swing.r;
-    float depth = scene_uniform(r, .16f, .30f);
+    float depth = scene_uniform(r, .24f, .33f);
     if (ehm_rng_below(r, 2)) depth = -depth;
     for (int32_t k = 0; k < 3; k++) {
-        swing[k] = depth * scene_uniform(r, .55f, 1.25f);
+        swing[k] = depth * scene_uniform(r, .8f, 1.15f);
         float room = swing[k] < 0 ? -swing[k] : swing[k];
         base[k] += lift[k];
         base[k] = base[k] < room ? room : base[k] > 1 - room ? 1 - room : base[k];
@@ -261,9 +261,9 @@ ehm_code ehm_scene_draw(ehm_sample *out, uint64_t seed, int64_t index, int32_t w
     scene_backdrop_pick(&s->bd, r);
     scene_backdrop_draw(&s->cv, &s->bd);
 
-    scene_place main = {.scale_px = side * scene_uniform(r, .42f, .52f) * kind_size[out->label]};
+    scene_place main = {.scale_px = side * scene_uniform(r, .48f, .57f) * kind_size[out->label]};
     float room = main.scale_px * .85f;
-    if (room > side * .33f) room = side * .33f; /* a large one may reach out of the picture */
+    if (room > side * .32f) room = side * .32f; /* a large one may reach out of the picture */
     main.x = scene_uniform(r, room, fw - room), main.y = scene_uniform(r, room, fh - room);
     turn_place(&main, r, .05f);
 

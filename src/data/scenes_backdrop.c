@@ -84,7 +84,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
     switch (b->kind) {
     case SCENE_BACKDROP_field: {
         float horizon = .35f + .4f * f[0] + (f[1] - .5f) * .15f * (u - .5f);
-        float k = soft_step((v - horizon) * px), n = scene_noise(u * 14, v * 26, b->seed),
+        float k = soft_step((v - horizon) * px), n = scene_noise(u * 6, v * 10, b->seed),
               cloud = scene_noise(u * 2.5f, v * 6, b->seed + 1);
         scene_rgb top =
             mix(mix(c[0], c[1], v / horizon), (scene_rgb){1, 1, 1}, cloud > .55f ? (cloud - .55f) * 1.4f : 0);
@@ -102,7 +102,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
         float far = .25f + .25f * f[0] + .30f * (scene_noise(u * 2.6f + 7, 0, b->seed) - .5f);
         float near = .55f + .25f * f[1] + .25f * (scene_noise(u * 1.8f, 3, b->seed + 1) - .5f);
         float kf = soft_step((v - far) * px), kn = soft_step((v - near) * px),
-              n = scene_noise(u * 11, v * 11, b->seed + 2);
+              n = scene_noise(u * 7, v * 7, b->seed + 2);
         *out = mix(mix(mix(c[0], c[1], v * 1.6f), scaled(c[2], .92f + .16f * n), kf),
                    scaled(c[3], .85f + .3f * n), kn);
         return kf > .5f || kn > .5f ? SCENE_BG_hill : SCENE_BG_sky;
@@ -114,12 +114,12 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
               ay = ey < .5f ? ey : 1 - ey;
         float joint = soft_step(((ax < ay ? ax : ay) - .09f) / rows * px),
               s = cell_shade(cell(x), cell(y), b->seed);
-        *out = mix(c[3], scaled(mix(c[0], c[1], s), .9f + .2f * scene_noise(u * 30, v * 30, b->seed)), joint);
+        *out = mix(c[3], scaled(mix(c[0], c[1], s), .95f + .1f * scene_noise(u * 8, v * 8, b->seed)), joint);
         return SCENE_BG_bricks;
     }
     case SCENE_BACKDROP_tiles: {
-        float n = 2.5f + 2 * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f, x = (ca * u + sa * v) * n + f[2],
-              y = (ca * v - sa * u) * n + f[3];
+        float n = 2.5f + 2 * f[0], ca = 1 - .5f * f[1] * f[1], sa = f[1] * .9f,
+              x = (ca * u + sa * v) * n + f[2], y = (ca * v - sa * u) * n + f[3];
         float ex = frac(x), ey = frac(y), ax = ex < .5f ? ex : 1 - ex, ay = ey < .5f ? ey : 1 - ey;
         float joint = soft_step(((ax < ay ? ax : ay) - .05f) / n * px);
         bool odd = (cell(x) + cell(y)) & 1;
@@ -132,7 +132,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
         float along = upright ? v : u, across = (upright ? u : v) * (3 + 2 * f[1]) + f[2];
         int32_t plank = cell(across);
         float e = frac(across), a = e < .5f ? e : 1 - e, gap = soft_step((a - .05f) / (3 + 2 * f[1]) * px);
-        float grain = scene_noise(along * 3 + (float)plank * 5.3f, e * 9, b->seed),
+        float grain = scene_noise(along * 2 + (float)plank * 5.3f, e * 3, b->seed),
               s = cell_shade(plank, 0, b->seed);
         *out = mix(scaled(c[1], .6f), scaled(mix(c[0], c[1], .25f * s + .75f * grain), .9f + .2f * s), gap);
         return SCENE_BG_planks;
@@ -150,7 +150,7 @@ static uint8_t backdrop_at(const scene_backdrop *b, float u, float v, float px, 
         return SCENE_BG_wallpaper;
     }
     default: {
-        float n = scene_noise(u * 5, v * 5, b->seed) * .6f + scene_noise(u * 22, v * 22, b->seed + 1) * .4f;
+        float n = scene_noise(u * 5, v * 5, b->seed) * .6f + scene_noise(u * 9, v * 9, b->seed + 1) * .4f;
         float ripple = wave(v * 7 + scene_noise(u * 3, v * 3, b->seed + 2) * 2 + f[0]);
         *out = scaled(mix(c[0], c[1], n), 1 + .10f * ripple * f[1]);
         return SCENE_BG_sand;

@@ -39,8 +39,8 @@ typedef struct {
     float r, g, b;
 } scene_rgb; /* 0..1 */
 
-/* What a surface looks like from near. Each kind has one family of its own, on every part large enough to show
- * it, so that a few pixels of an object tell its kind; backgrounds and clutter have none of them. */
+/* What a surface looks like from near. Each kind has one family of its own, on every part large enough to
+ * show it, so that a few pixels of an object tell its kind; backgrounds and clutter have none of them. */
 typedef enum {
     SCENE_PLAIN,
     SCENE_MOTTLED,  /* clutter */
@@ -58,12 +58,12 @@ typedef enum {
     SCENE_LEAVES,   /* tree */
     SCENE_N_TEXTURES
 } scene_texture;
-/* Texture is added to the base colour: swing times -1..1. The swing's sign and size are the object's own, so a
- * mean over pictures shows nothing of the texture. */
+/* Texture is added to the base colour: swing times about -1..1. The swing's sign and size are each surface's
+ * own, so a mean over pictures shows nothing of the texture. */
 typedef struct {
     scene_rgb base, swing;
-    float zoom, u, v;  /* on the texture's usual period; where it starts */
-    float light, rim;  /* brightness gained from top to bottom and at the rim */
+    float zoom, u, v; /* on the texture's usual period; where it starts */
+    float light, rim; /* brightness gained from top to bottom and at the rim */
     uint32_t seed;
 } scene_paint;
 

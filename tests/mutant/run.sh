@@ -17,7 +17,7 @@ cp -rp CMakeLists.txt VERSION README.md LICENSE include src tests tools bench "$
 restore
 trap restore EXIT
 [ -f "$bin/CMakeCache.txt" ] ||
-    cmake -S "$tree" -B "$bin" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE="-O1" >"$work/configure.log" ||
+    cmake -S "$tree" -B "$bin" -DCMAKE_BUILD_TYPE=Mutant -DCMAKE_C_FLAGS_MUTANT=-O1 >"$work/configure.log" ||
     { cat "$work/configure.log"; exit 1; }
 build() { cmake --build "$bin" -j "$jobs" --target ehm_tests >"$work/build.log" 2>&1; }
 build || { tail -20 "$work/build.log"; exit 1; }
@@ -51,6 +51,6 @@ while IFS='|' read -r name file change test; do
         esac
     fi
     restore
-done <tests/mutant/mutants.txt
+done < <(cat tests/mutant/mutants.txt) # as it is now: it may be edited meanwhile
 echo "$passed caught, $failed not"
 [ "$failed" = 0 ]

@@ -508,7 +508,8 @@ static inline void call_adamw(ehm_dev *d, const op_case *c, const ehm_view *v) {
 }
 static inline bool make_adamw(op_case *c, int i) {
     SHAPES({1, 1}, {7, 2}, {1001, 1}, {20000, 1000}, {33, 5});
-    static const double f[6] = {1e-2, 0.9, 0.95, 1e-8, 0.05};
+    /* A large epsilon once: where it is added shows in no other way. */
+    const double f[6] = {1e-2, 0.9, 0.95, i == 1 ? 0.25 : 1e-8, 0.05};
     c->call = call_adamw;
     memcpy(c->f, f, sizeof f);
     c->i[0] = (int32_t)s[1];

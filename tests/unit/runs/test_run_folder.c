@@ -42,7 +42,8 @@ TEST(run_folder, modes) {
     REQUIRE_OK(ehm_file_write(ehm_path_join(&a, other, "cat.jpg"), "x", 1, &err), &err);
     CHECK_FAILS(ehm_run_open(&r, other, EHM_RUN_OVERWRITE, &err), &err, EHM_E_CONFIG, "cat.jpg");
     CHECK(ehm_file_exists(ehm_path_join(&a, other, "cat.jpg")));
-    CHECK_FAILS(ehm_run_open(&r, ehm_path_join(&a, other, "cat.jpg"), EHM_RUN_CREATE, &err), &err, EHM_E_CONFIG, "is a file");
+    CHECK_FAILS(ehm_run_open(&r, ehm_path_join(&a, other, "cat.jpg"), EHM_RUN_CREATE, &err), &err,
+                EHM_E_CONFIG, "is a file");
     CHECK_FAILS(ehm_run_open(&r, "", EHM_RUN_CREATE, &err), &err, EHM_E_CONFIG, "--out");
     ehm_arena_free(&a);
 }
@@ -108,10 +109,14 @@ TEST(run_folder, lines_are_cut_after_a_step) {
     CHECK_HAS(text_of(dir, "metrics.jsonl"), "\"step\": 50, \"loss\": 0.5}\n");
     CHECK(!strstr(text_of(dir, "metrics.jsonl"), "\"lo\n"));
     CHECK_OK(ehm_run_cut_after(r, 25, &err), &err);
-    CHECK_STR(text_of(dir, "metrics.jsonl"), "{\"step\": 10, \"loss\": 0.5}\n{\"step\": 20, \"loss\": 0.5}\n");
+    CHECK_STR(text_of(dir, "metrics.jsonl"),
+              "{\"step\": 10, \"loss\": 0.5}\n{\"step\": 20, \"loss\": 0.5}\n");
     CHECK_STR(text_of(dir, "timing.jsonl"), text_of(dir, "metrics.jsonl"));
     CHECK_OK(ehm_run_metric(r, "{\"step\": 21}", &err), &err);
     CHECK_HAS(text_of(dir, "metrics.jsonl"), "0.5}\n{\"step\": 21}\n");
+    CHECK_OK(ehm_run_cut_after(r, 20, &err), &err); /* the very next step goes, the step itself stays */
+    CHECK_STR(text_of(dir, "metrics.jsonl"),
+              "{\"step\": 10, \"loss\": 0.5}\n{\"step\": 20, \"loss\": 0.5}\n");
     ehm_run_close(r);
     ehm_arena_free(&a);
 }
@@ -127,7 +132,8 @@ TEST(run_folder, bad_files_once) {
         CHECK_OK(ehm_run_bad_file(r, 3, "a\tb.jpg", "again", &err), &err);
         ehm_run_close(r);
     }
-    CHECK_STR(text_of(dir, "bad_files.tsv"), "index\tfile\treason\n3\ta b.jpg\tends early\n70000\tc.jpg\tno picture\n");
+    CHECK_STR(text_of(dir, "bad_files.tsv"),
+              "index\tfile\treason\n3\ta b.jpg\tends early\n70000\tc.jpg\tno picture\n");
     ehm_arena_free(&a);
 }
 
