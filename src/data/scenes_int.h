@@ -40,7 +40,8 @@ typedef struct {
 } scene_rgb; /* 0..1 */
 
 /* What a surface looks like from near. Each kind has one family of its own, on every part large enough to
- * show it, so that a few pixels of an object tell its kind; backgrounds and clutter have none of them. */
+ * show it, so that a few pixels of an object tell its kind. Clutter has none of them; bricks and
+ * wallpaper behind objects resemble some, two to three times as coarse. */
 typedef enum {
     SCENE_PLAIN,
     SCENE_MOTTLED,  /* clutter */
