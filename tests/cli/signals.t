@@ -21,16 +21,16 @@ $ sed 's/,.*//' run/metrics.jsonl | sort | uniq -d
 
 # Other commands end at the next picture.
 $ timeout --preserve-status -s INT 1 ehm data scenes:1:1000000:32 --check --quiet
-ehm: stopped while checking
+ehm: stopped ...
 [130]
 $ timeout --preserve-status -s TERM 1 ehm embed --model untrained:pico --data scenes:1:1000000:32 --out f.npy --quiet; echo $?; ls f.npy* f.tsv*
-ehm: stopped after ... of 1000000 pictures
+ehm: stopped ...
 143
 ls: ...
 ls: ...
 [2]
 $ timeout --preserve-status -s INT 1 ehm draw reconstruct --model untrained:pico --image scenes:1:1000000:32 --count 10000 --out d.ppm --quiet
-ehm: stopped after ... of 10000 pictures
+ehm: stopped ...
 [130]
 
 # A loss or gradient that is not finite: what, where, and the pictures.
