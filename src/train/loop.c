@@ -146,7 +146,14 @@ static ehm_code load_init(ehm_train *t, ehm_err *err) {
     }
     EHM_TRY(ehm_st_open(&f, path, err));
     ehm_weights *w = ehm_method_weights(t->method);
-    ehm_code rc = ehm_weights_load(w, t->dev, f, true, &rep, err);
+    ehm_code rc = EHM_OK;
+    for (int32_t i = 0; i < ehm_st_count(f) && !rc; i++) { /* a deeper encoder cut short is another network, not these weights */
+        const char *name = ehm_st_at(f, i)->name;
+        if (!ehm_starts(name, "blocks.") || ehm_params_find(w->params, name) >= 0) continue;
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s holds %s, and the encoder asked for has %d blocks", path, name, t->facts.shape.depth);
+        EHM_HINT(err, "give the sizes of that file's network: ehm info %s", path);
+    }
+    if (!rc) rc = ehm_weights_load(w, t->dev, f, true, &rep, err);
     ehm_st_close(f);
     if (rc) {
         EHM_WHILE(err, "starting from --init %s", t->cfg.init);
@@ -155,6 +162,7 @@ static ehm_code load_init(ehm_train *t, ehm_err *err) {
     ehm_weights_refresh(w, t->dev);
     if (rep.n_missing) ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: %d taken, %d start at random (%s, ...)", path, (int)rep.n_matched, (int)rep.n_missing, rep.first_missing);
     else ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: all %d taken", path, (int)rep.n_matched);
+    if (rep.n_unexpected) ehm_train_say(t, EHM_LOG_NOTE, "%d tensors of %s have no place here and are left (%s, ...)", (int)rep.n_unexpected, path, rep.first_unexpected);
     return EHM_OK;
 }
 

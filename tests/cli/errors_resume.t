@@ -124,3 +124,12 @@ ehm: busy/lock: in use by process P
 ehm: busy/lock: in use by process P
   hint:  wait for that process or end it; --out names another folder
 ...
+
+# A deeper network's weights are not cut short in silence.
+$ ehm pretrain --data scenes:1:32:32 --preset pico --batch-size 8 --steps 1 --out deep --quiet
+...
+$ ehm pretrain --data scenes:1:32:32 --preset pico --depth 2 --batch-size 8 --steps 1 --out shallow --init deep --quiet
+ehm: deep/model.safetensors holds blocks.2.attn.proj.bias, and ...
+  while: starting from --init deep
+  hint:  give the sizes of that file's network: ehm info deep/model.safetensors
+[1]
