@@ -37,7 +37,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
         ehm_str_free(&s);
         return EHM_OK;
     }
-    ehm_out_addf(out, "%s\n%s, %d threads, %s, batch %d\n", r.model, r.device, r.threads, r.dtype, r.batch);
+    ehm_out_addf(out, "%s\n%s, %s, batch %d\n", r.model, r.device, r.dtype, r.batch);
     ehm_out_addf(out, "%.2f images/s [%.2f .. %.2f], median of %d stretches; data is left out\n", r.images_per_s, r.lo, r.hi, r.n_stretches);
     ehm_out_addf(out, "%.3f GFLOP a picture (products of a step, by count), %.1f GFLOP/s\n", r.gflop_per_image, r.gflops);
     ehm_out_addf(out, "memory: %s planned, %s peak of the process\n", ehm_format_bytes((double)r.plan_bytes, planned), ehm_format_bytes((double)r.peak_bytes, peak));

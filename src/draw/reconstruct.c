@@ -185,8 +185,8 @@ ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, in
                                ehm_err *err) {
     static const char *const heads[4] = {"original", "masked", "reconstruction", "with visible pasted"};
     static const char *const ways[3] = {
-        "Each patch's mean and contrast are put back from the hidden patch itself: the model predicts "
-        "neither, so colour and contrast here are the original's.",
+        ("Each patch's mean and contrast are put back from the hidden patch itself: the model predicts "
+         "neither, so colour and contrast here are the original's."),
         "Each hidden patch's mean and contrast come from its nearest visible patches.",
         "Left in the normalised space: grey is each patch's own mean."};
     const ehm_vit_shape *s = ehm_model_shape(m);
