@@ -53,8 +53,8 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
             ehm_out_addf(out, "%s: [%lld, %d] f32, %s after the final norm\n", c->out, (long long)r.n, r.dim,
                          pool == EHM_POOL_CLS ? "class token" : "mean of patch tokens");
         ehm_out_addf(out, "%s: file and label of each row\n", r.tsv);
-        ehm_out_addf(out, "%lld pictures in %.1f s (%.0f images/s)%s\n", (long long)r.n, seconds,
-                     (double)r.n / seconds, "");
+        ehm_out_addf(out, "%lld pictures in %.1f s (%.0f images/s)\n", (long long)r.n, seconds,
+                     (double)r.n / seconds);
         if (r.n_bad)
             ehm_out_addf(out, "%lld pictures could not be read and are left out of both files\n",
                          (long long)r.n_bad);
