@@ -1,6 +1,7 @@
 /* An array of pictures: .npy of N,H,W,C or N,H,W with type u8, u16 or f32; labels in NAME_labels.npy or
  * labels.npy beside it. */
 #include "base/file.h"
+#include "base/npy.h"
 #include "data/sources_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,13 @@
 
 extern const ehm_source_kind ehm_source_npy;
 
-enum { MAX_DIMS = 8, MAX_HEADER = 65536, NAME_BYTES = 24 };
+enum { NAME_BYTES = 24 };
 
-typedef struct { char type; int32_t size, n_dims; int64_t dim[MAX_DIMS]; int64_t data_at; } npy_header;
 typedef struct {
     ehm_source base;
     const char *path;
     int fd;
-    npy_header h;
+    ehm_npy_head h;
     int32_t w, hgt, c;
     int64_t n;
     ehm_dtype dtype;
@@ -33,109 +33,62 @@ static bool claims(const char *path) {
            !memcmp(head, "\x93NUMPY", 6);
 }
 
-/* The value after 'key': in the header's dictionary. */
-static const char *value_of(const char *dict, const char *key) {
-    char quoted[32];
-    snprintf(quoted, sizeof quoted, "'%s'", key);
-    const char *p = strstr(dict, quoted);
-    if (!p) return NULL;
-    p += strlen(quoted);
-    p += strspn(p, " ");
-    if (*p != ':') return NULL;
-    p++;
-    return p + strspn(p, " ");
-}
-
-static ehm_code parse_shape(npy_header *h, const char *p, const char *path, ehm_err *err) {
-    if (!p || *p++ != '(') return EHM_FAIL(err, EHM_E_FORMAT, "%s: the header has no shape", path);
-    for (;;) {
-        p += strspn(p, " ,");
-        if (*p == ')') return EHM_OK;
-        char *end;
-        errno = 0;
-        long long v = strtoll(p, &end, 10);
-        if (end == p || errno || v < 0)
-            return EHM_FAIL(err, EHM_E_FORMAT, "%s: broken shape in the header", path);
-        if (h->n_dims == MAX_DIMS)
-            return EHM_FAIL(err, EHM_E_FORMAT, "%s: more than %d dimensions", path, MAX_DIMS);
-        h->dim[h->n_dims++] = v;
-        p = end;
+static ehm_code check_header(const ehm_npy_head *h, int64_t file_bytes, const char *path, ehm_err *err) {
+    if (h->big_endian && h->item_bytes > 1) {
+        EHM_HINT(err, "save it as little-endian: a.astype(a.dtype.newbyteorder('<'))");
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: big-endian numbers", path);
     }
-}
-
-static ehm_code read_header(npy_header *h, int fd, const char *path, ehm_err *err) {
-    uint8_t b[12];
-    struct stat st;
-    *h = (npy_header){0};
-    if (fstat(fd, &st)) return EHM_FAIL(err, EHM_E_IO, "%s: %s", path, strerror(errno));
-    EHM_TRY(ehm_pread_all(fd, b, sizeof b, 0, path, err));
-    if (memcmp(b, "\x93NUMPY", 6) || b[6] < 1 || b[6] > 3)
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: no .npy file of version 1 to 3", path);
-    int64_t at = b[6] == 1 ? 10 : 12;
-    size_t n = b[6] == 1 ? (size_t)(b[8] | b[9] << 8)
-                         : (size_t)b[8] | (size_t)b[9] << 8 | (size_t)b[10] << 16 | (size_t)b[11] << 24;
-    if (n > MAX_HEADER) return EHM_FAIL(err, EHM_E_FORMAT, "%s: a header of %zu bytes", path, n);
-    char *dict = malloc(n + 1);
-    if (!dict) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
-    ehm_code rc = ehm_pread_all(fd, dict, n, at, path, err);
-    if (!rc) {
-        dict[n] = 0;
-        const char *descr = value_of(dict, "descr"), *order = value_of(dict, "fortran_order");
-        bool quoted = descr && *descr == '\'' && strlen(descr) > 4;
-        h->data_at = at + (int64_t)n;
-        if (quoted && descr[1] == '>' && descr[3] != '1') {
-            EHM_HINT(err, "save it as little-endian: a.astype(a.dtype.newbyteorder('<'))");
-            rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: big-endian numbers", path);
-        } else if (!quoted || !strchr("<|=>", descr[1]) || !strchr("uif", descr[2]) ||
-                   !strchr("1248", descr[3]) || descr[4] != '\'') {
-            EHM_HINT(err, "save it as uint8, uint16 or float32");
-            rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: elements of type %.*s are not read", path,
-                          descr ? (int)strcspn(descr, ",}\n") : 6, descr ? descr : "(none)");
-        } else if (!order || ehm_starts(order, "True")) {
-            EHM_HINT(err, "save np.ascontiguousarray(a)");
-            rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: column-major (Fortran) order is not read", path);
-        } else {
-            h->type = descr[2];
-            h->size = descr[3] - '0';
-            rc = parse_shape(h, value_of(dict, "shape"), path, err);
-        }
+    if (h->fortran_order) {
+        EHM_HINT(err, "save np.ascontiguousarray(a)");
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: column-major (Fortran) order is not read", path);
     }
-    free(dict);
-    if (rc) return rc;
-    size_t bytes = (size_t)h->size;
-    for (int32_t i = 0; i < h->n_dims; i++) {
-        if (!ehm_mul_size(&bytes, bytes, (size_t)h->dim[i]))
-            return EHM_FAIL(err, EHM_E_FORMAT, "%s: a shape beyond all memory", path);
-    }
-    if (bytes > INT64_MAX / 2 || (int64_t)bytes > st.st_size - h->data_at) {
-        return EHM_FAIL(err, EHM_E_FORMAT,
-                        "%s: the shape needs %zu bytes, the file has %lld after its header", path, bytes,
-                        (long long)(st.st_size - h->data_at));
-    }
+    int64_t have = file_bytes - (int64_t)h->data_at;
+    if (h->data_bytes > INT64_MAX / 2 || (int64_t)h->data_bytes > have)
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: the shape needs %zu bytes, the file has %lld after its header",
+                        path, h->data_bytes, (long long)have);
     return EHM_OK;
 }
 
-static ehm_code check_shape(npy_source *s, ehm_err *err) {
-    const npy_header *h = &s->h;
-    if (h->n_dims != 3 && h->n_dims != 4) {
-        EHM_HINT(err, "an array of pictures has the shape N,H,W,C or N,H,W");
-        return EHM_FAIL(err, EHM_E_FORMAT, "%s: %d dimensions are no array of pictures", s->path, h->n_dims);
+static ehm_code read_header(ehm_npy_head *h, int fd, const char *path, ehm_err *err) {
+    uint8_t first[12];
+    struct stat st;
+    ehm_err why = {0};
+    *h = (ehm_npy_head){0};
+    if (fstat(fd, &st)) return EHM_FAIL(err, EHM_E_IO, "%s: %s", path, strerror(errno));
+    EHM_TRY(ehm_pread_all(fd, first, sizeof first, 0, path, err));
+    size_t n = ehm_npy_head_bytes(first);
+    if (!n) return EHM_FAIL(err, EHM_E_FORMAT, "%s: no .npy file of version 1 to 3", path);
+    uint8_t *all = malloc(n);
+    if (!all) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
+    ehm_code rc = ehm_pread_all(fd, all, n, 0, path, err);
+    if (!rc && (rc = ehm_npy_head_parse(h, all, path, &why))) {
+        if (rc == EHM_E_UNSUPPORTED) EHM_HINT(err, "save it as uint8, uint16 or float32");
+        EHM_FAIL(err, rc, "%s", why.what);
     }
-    if (h->n_dims == 4 && (h->dim[3] > 256 || (h->dim[1] <= 4 && h->dim[2] > 4 && h->dim[3] > 4))) {
+    free(all);
+    return rc ? rc : check_header(h, (int64_t)st.st_size, path, err);
+}
+
+static ehm_code check_shape(npy_source *s, ehm_err *err) {
+    const ehm_npy_head *h = &s->h;
+    if (h->rank != 3 && h->rank != 4) {
+        EHM_HINT(err, "an array of pictures has the shape N,H,W,C or N,H,W");
+        return EHM_FAIL(err, EHM_E_FORMAT, "%s: %d dimensions are no array of pictures", s->path, h->rank);
+    }
+    if (h->rank == 4 && (h->dim[3] > 256 || (h->dim[1] <= 4 && h->dim[2] > 4 && h->dim[3] > 4))) {
         EHM_HINT(err, "if it is N,C,H,W, save a.transpose(0, 2, 3, 1)");
         return EHM_FAIL(err, EHM_E_FORMAT, "%s: shape %lld,%lld,%lld,%lld is not N,H,W,C", s->path,
                         (long long)h->dim[0], (long long)h->dim[1], (long long)h->dim[2],
                         (long long)h->dim[3]);
     }
-    if (h->type == 'u' && h->size == 1) s->dtype = EHM_U8;
-    else if (h->type == 'u' && h->size == 2) s->dtype = EHM_U16;
-    else if (h->type == 'f' && h->size == 4) s->dtype = EHM_F32;
+    if (!strcmp(h->type, "u1")) s->dtype = EHM_U8;
+    else if (!strcmp(h->type, "u2")) s->dtype = EHM_U16;
+    else if (!strcmp(h->type, "f4")) s->dtype = EHM_F32;
     else {
         EHM_HINT(err, "save it as uint8, uint16 or float32");
-        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: pictures of %c%d numbers are not read", s->path, h->type,
-                        h->size);
+        return EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s: pictures of %s numbers are not read", s->path, h->type);
     }
-    int64_t c = h->n_dims == 4 ? h->dim[3] : 1;
+    int64_t c = h->rank == 4 ? h->dim[3] : 1;
     if (!h->dim[0] || !h->dim[1] || !h->dim[2] || !c)
         return EHM_FAIL(err, EHM_E_FORMAT, "%s: holds no pictures (a size in its shape is 0)", s->path);
     if (h->dim[1] > 1 << 20 || h->dim[2] > 1 << 20)
@@ -148,25 +101,25 @@ static ehm_code check_shape(npy_source *s, ehm_err *err) {
     return EHM_OK;
 }
 
-static int64_t whole(const uint8_t *p, const npy_header *h) {
+static int64_t whole(const uint8_t *p, const ehm_npy_head *h) {
     uint64_t u = 0;
-    for (int32_t i = h->size; i-- > 0;) u = u << 8 | p[i];
-    if (h->type == 'u') return u > INT64_MAX ? INT64_MAX : (int64_t)u;
-    int32_t shift = 64 - 8 * h->size;
+    for (int32_t i = h->item_bytes; i-- > 0;) u = u << 8 | p[i];
+    if (h->type[0] != 'i') return u > INT64_MAX ? INT64_MAX : (int64_t)u;
+    int32_t shift = 64 - 8 * h->item_bytes;
     return (int64_t)(u << shift) >> shift;
 }
 
 static ehm_code read_labels(npy_source *s, int fd, const char *path, int32_t *most, ehm_err *err) {
-    npy_header h;
+    ehm_npy_head h;
     EHM_TRY(read_header(&h, fd, path, err));
-    if (h.n_dims != 1 || h.type == 'f')
+    if (h.rank != 1 || h.type[0] == 'f')
         return EHM_FAIL(err, EHM_E_FORMAT, "%s: labels are a list of whole numbers", path);
     if (h.dim[0] != s->n)
         return EHM_FAIL(err, EHM_E_MISMATCH, "%s has %lld labels, %s has %lld pictures", path,
                         (long long)h.dim[0], s->path, (long long)s->n);
     for (int64_t i = 0; i < s->n; i++) {
         uint8_t b[8];
-        EHM_TRY(ehm_pread_all(fd, b, (size_t)h.size, h.data_at + i * h.size, path, err));
+        EHM_TRY(ehm_pread_all(fd, b, (size_t)h.item_bytes, (int64_t)h.data_at + i * h.item_bytes, path, err));
         int64_t v = whole(b, &h);
         if (v < -1 || v >= EHM_MAX_CLASSES)
             return EHM_FAIL(err, EHM_E_FORMAT, "%s: label %lld is %lld", path, (long long)i, (long long)v);
@@ -244,7 +197,7 @@ static ehm_code item(const ehm_source *base, int64_t i, ehm_source_item *out) {
     if (i < 0 || i >= s->n) return EHM_E_ARG;
     int32_t label = s->labels[i];
     *out = (ehm_source_item){s->names + i * NAME_BYTES, label, label >= 0 ? base->classes[label] : NULL,
-                             (int64_t)s->w * s->hgt * s->c * s->h.size};
+                             (int64_t)s->w * s->hgt * s->c * s->h.item_bytes};
     return EHM_OK;
 }
 
@@ -253,7 +206,7 @@ static ehm_code read_one(ehm_source *base, int64_t i, ehm_source_data *out, ehm_
     *out = (ehm_source_data){.has_image = true};
     EHM_TRY(ehm_image_new(&out->image, s->w, s->hgt, s->c, s->dtype, a, err));
     size_t n = ehm_image_bytes(&out->image);
-    return ehm_pread_all(s->fd, out->image.px, n, s->h.data_at + i * (int64_t)n, s->path, err);
+    return ehm_pread_all(s->fd, out->image.px, n, (int64_t)s->h.data_at + i * (int64_t)n, s->path, err);
 }
 
 const ehm_source_kind ehm_source_npy = {

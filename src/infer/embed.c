@@ -1,10 +1,11 @@
 #include "infer/embed.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/npy.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { NPY_HEAD = 128 }; /* a fixed header, so that the count can be filled in at the end */
+enum { NPY_ROOM = 192 };
 
 ehm_code ehm_pooling_of(ehm_pooling *out, const char *name, ehm_err *err) {
     static const char *const names[] = {"cls", "mean", "patches"};
@@ -13,19 +14,10 @@ ehm_code ehm_pooling_of(ehm_pooling *out, const char *name, ehm_err *err) {
     return EHM_FAIL(err, EHM_E_CONFIG, "--pool %s: there are cls, mean and patches", name);
 }
 
-/* NumPy's format 1.0: magic, version, header length, a dict padded with spaces to NPY_HEAD in all, newline
- * last. */
-static void npy_head(char head[NPY_HEAD], int64_t n, int32_t tokens, int32_t dim) {
-    char shape[64];
-    memset(head, ' ', NPY_HEAD);
-    memcpy(head, "\x93NUMPY\x01\x00", 8);
-    head[8] = (char)((NPY_HEAD - 10) & 255), head[9] = 0;
-    if (tokens) snprintf(shape, sizeof shape, "(%lld, %d, %d)", (long long)n, tokens, dim);
-    else snprintf(shape, sizeof shape, "(%lld, %d)", (long long)n, dim);
-    int len = snprintf(head + 10, NPY_HEAD - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }",
-                       shape);
-    head[10 + len] = ' ';
-    head[NPY_HEAD - 1] = '\n';
+/* As long for any n, so that the count can be filled in at the end. */
+static size_t npy_head(char head[NPY_ROOM], int64_t n, int32_t tokens, int32_t dim) {
+    return tokens ? ehm_npy_header(head, "<f4", 3, (int64_t[]){n, tokens, dim})
+                  : ehm_npy_header(head, "<f4", 2, (int64_t[]){n, dim});
 }
 
 typedef struct {
@@ -73,7 +65,7 @@ ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_poo
                    int32_t n_workers, ehm_err *err) {
     const ehm_vit_shape *s = ehm_model_shape(m);
     embed_ctx c = {.ds = ds, .pool = pool, .out = out};
-    char head[NPY_HEAD];
+    char head[NPY_ROOM];
     ehm_code rc;
     memset(out, 0, sizeof *out);
     if (!ehm_ends_nocase(path, ".npy"))
@@ -88,17 +80,15 @@ ehm_code ehm_embed(ehm_embed_result *out, ehm_model *m, ehm_dataset *ds, ehm_poo
     EHM_TRY(ehm_dir_make_for(path, err));
     EHM_TRY(ehm_file_out_open(&c.npy, path, err));
     if ((rc = ehm_file_out_open(&c.tsv, out->tsv, err))) goto done;
-    npy_head(head, 0, out->n_tokens, out->dim);
-    if ((rc = put(&c, &c.npy, head, sizeof head, err))) goto done;
+    if ((rc = put(&c, &c.npy, head, npy_head(head, 0, out->n_tokens, out->dim), err))) goto done;
     fputs("file\tlabel\n", c.tsv.f);
     if ((rc = ehm_model_run_dataset(m, ds, n_workers, pool == EHM_POOL_PATCHES, on_batch, &c, err)))
         goto done;
-    npy_head(head, out->n, out->n_tokens, out->dim);
     if (fseek(c.npy.f, 0, SEEK_SET)) {
         rc = EHM_FAIL(err, EHM_E_IO, "%s: cannot write its header", path);
         goto done;
     }
-    if ((rc = put(&c, &c.npy, head, sizeof head, err))) goto done;
+    if ((rc = put(&c, &c.npy, head, npy_head(head, out->n, out->n_tokens, out->dim), err))) goto done;
     if ((rc = ehm_file_out_commit(&c.npy, err))) goto done;
     rc = ehm_file_out_commit(&c.tsv, err);
 done:
