@@ -112,6 +112,21 @@ typedef struct { ehm_view out, lse, qkv; int32_t n_heads; float scale; } ehm_att
 typedef struct { ehm_view dqkv, dout, qkv, out, lse; int32_t n_heads; float scale; } ehm_attn_bwd_args;
 /* Post-softmax probabilities in f32: probs [B,N,N] mean over heads (per_head false) or [B,H,N,N]. Never rounded to bf16. */
 typedef struct { ehm_view probs, qkv; int32_t n_heads; float scale; bool per_head; } ehm_attn_probs_args;
+/* Attention among patches: out[x,i,j] (+)= weight * probs[x,1+i,1+j] over what is left of the row (renormalise: divided by the row's sum without the
+ * class token's column; a row whose sum is 0 gives 1/L). probs [X,1+L,1+L] f32, out [X,L,L] f32; X any leading dims. cls (may be absent)
+ * [X,L] f32 (+)= weight * probs[x,0,1+j]. accumulate: added to, else written. */
+typedef struct { ehm_view out, cls, probs; float weight; bool renormalise, accumulate; } ehm_attn_patches_args;
+/* Running mean over pictures, corrected for its start: count[0] += 1; w = (1 - decay) / (1 - decay^count); mean += w * (average of x over dim 0 - mean);
+ * decay 1: w = 1 / count. mean [M] f32 any rank, count [1] f32, x [B,M] f32 (dim 0 the pictures). Sums in picture order. */
+typedef struct { ehm_view mean, count, x; float decay; } ehm_running_mean_args;
+/* Profiles: s[b] (+)= weight * sum over the C slices a[b,c] of (correlation of rows + correlation of columns) / C, of a - mean. s [B,L,L] f32
+ * symmetric to the bit; a [B,C,L,L] or [B,L,L] f32, is overwritten by a - mean with the diagonal set; mean [C,L,L] or [L,L] f32, or absent. The
+ * diagonal of each slice is first set to its row's off-diagonal mean (after mean was subtracted). Pearson's correlation over all L entries; a
+ * constant row or column correlates 0: one that is nowhere further from its mean than 1e-6 of its largest value, or than 1e-30. */
+typedef struct { ehm_view s, a, mean; float weight; bool accumulate; } ehm_attn_profile_args;
+/* s[b] (+)= weight * mean over slices of (a[b,c] + a[b,c]^T) / 2, symmetric to the bit; standardise: each slice is divided by its off-diagonal standard
+ * deviation (over L(L-1); 1 where it is constant). Shapes as attn_profile; a is read only. */
+typedef struct { ehm_view s, a; float weight; bool standardise, accumulate; } ehm_attn_direct_args;
 /* pixels [B,H,W,C] u8 or f32 -> patches [B,L,p*p*C] f32, raster order of patches, inside a patch (row, column, channel fastest):
  * (v - shift[c]) * scale[c]. shift and scale [C] f32; u8 values count 0..255. */
 typedef struct { ehm_view patches, pixels, shift, scale; int32_t patch; } ehm_patchify_args;

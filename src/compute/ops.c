@@ -9,7 +9,8 @@
 #include "compute/compute_int.h"
 
 enum { REAL = 1, BF16 = 2, ACT = REAL | BF16, I32 = 4, U8 = 8, F32 = 16, ANY_FLOAT = 32 }; /* types; REAL is the device's */
-enum { FLAT = 5, ROWS = 6 };                                               /* shapes, besides the exact ranks 1 to 4 */
+/* Shapes, besides the exact ranks 1 to 4: [n]; [R,D]; [B,M], dim 0 kept; [X,L,L]; [B,C,L,L], C being 1 where it is not given. */
+enum { FLAT = 5, ROWS, PICTURES, SLICES, STACKS };
 enum { WRITTEN = 1, OPTIONAL = 2, ALIAS = 4, FIRST = 8 }; /* ALIAS: may be the first arg itself; FIRST: only element 0 counts */
 enum { ARGS_MAX = 10 };
 
@@ -99,6 +100,24 @@ static bool to_shape(check *c, op_arg *a) {
         v->rank = 2;
         v->dim[0] = n / last;
         v->dim[1] = last;
+    } else if (a->shape == PICTURES) {
+        v->rank = 2;
+        v->dim[1] = n / v->dim[0];
+    } else if (a->shape == SLICES) {
+        if (v->rank < 2) return refuse(c, "%s has rank %d, expected 2 to 4", a->name, (int)v->rank);
+        int64_t rows = v->dim[v->rank - 2], cols = v->dim[v->rank - 1];
+        v->rank = 3;
+        v->dim[0] = n / (rows * cols);
+        v->dim[1] = rows;
+        v->dim[2] = cols;
+    } else if (a->shape == STACKS) {
+        if (v->rank < 3) return refuse(c, "%s has rank %d, expected 3 or 4", a->name, (int)v->rank);
+        if (v->rank == 3) {
+            v->dim[3] = v->dim[2];
+            v->dim[2] = v->dim[1];
+            v->dim[1] = 1;
+        }
+        v->rank = 4;
     } else if (v->rank != a->shape) {
         return refuse(c, "%s has rank %d, expected %d", a->name, (int)v->rank, (int)a->shape);
     }
@@ -318,6 +337,57 @@ static bool check_attn_probs(check *c, ehm_attn_probs_args *a) {
     return same(c, "B of probs", a->probs.dim[0], "B of qkv", a->qkv.dim[0]) &&
            same(c, "rows of probs", a->probs.dim[first], "N of qkv", a->qkv.dim[1]) &&
            same(c, "columns of probs", a->probs.dim[first + 1], "N of qkv", a->qkv.dim[1]);
+}
+
+static bool weight_ok(check *c, float weight) {
+    return isfinite(weight) || refuse(c, "weight is %g", (double)weight);
+}
+
+static bool check_attn_patches(check *c, ehm_attn_patches_args *a) {
+    arg(c, "out", &a->out, SLICES, REAL, WRITTEN);
+    arg(c, "cls", &a->cls, ROWS, REAL, WRITTEN | OPTIONAL);
+    arg(c, "probs", &a->probs, SLICES, REAL, 0);
+    if (!judge(c) || !weight_ok(c, a->weight)) return false;
+    int64_t x = a->out.dim[0], l = a->out.dim[1];
+    if (a->cls.rank && (!same(c, "X of cls", a->cls.dim[0], "X of out", x) || !same(c, "L of cls", a->cls.dim[1], "L of out", l)))
+        return false;
+    return same(c, "columns of out", a->out.dim[2], "rows of out", l) && same(c, "X of probs", a->probs.dim[0], "X of out", x) &&
+           same(c, "rows of probs", a->probs.dim[1], "1 + L of out", 1 + l) &&
+           same(c, "columns of probs", a->probs.dim[2], "1 + L of out", 1 + l);
+}
+
+static bool check_running_mean(check *c, ehm_running_mean_args *a) {
+    arg(c, "mean", &a->mean, FLAT, REAL, WRITTEN);
+    arg(c, "count", &a->count, FLAT, REAL, WRITTEN);
+    arg(c, "x", &a->x, PICTURES, REAL, 0);
+    if (!judge(c)) return false;
+    if (!(a->decay >= 0 && a->decay <= 1)) return refuse(c, "decay is %g, allowed are 0 to 1", (double)a->decay);
+    return same(c, "values of count", a->count.dim[0], "the number of counts", 1) &&
+           same(c, "count of mean", a->mean.dim[0], "M of x", a->x.dim[1]);
+}
+
+/* s [B,L,L] and a [B,C,L,L] */
+static bool stacks_ok(check *c, ehm_view s, ehm_view a, float weight) {
+    return weight_ok(c, weight) && same(c, "columns of s", s.dim[2], "rows of s", s.dim[1]) &&
+           same(c, "B of a", a.dim[0], "B of s", s.dim[0]) && same(c, "rows of a", a.dim[2], "L of s", s.dim[1]) &&
+           same(c, "columns of a", a.dim[3], "L of s", s.dim[1]);
+}
+
+static bool check_attn_profile(check *c, ehm_attn_profile_args *a) {
+    arg(c, "s", &a->s, 3, REAL, WRITTEN);
+    arg(c, "a", &a->a, STACKS, REAL, WRITTEN);
+    arg(c, "mean", &a->mean, SLICES, REAL, OPTIONAL);
+    if (!judge(c) || !stacks_ok(c, a->s, a->a, a->weight)) return false;
+    if (!a->mean.rank) return true;
+    return same(c, "C of mean", a->mean.dim[0], "C of a", a->a.dim[1]) &&
+           same(c, "rows of mean", a->mean.dim[1], "L of s", a->s.dim[1]) &&
+           same(c, "columns of mean", a->mean.dim[2], "L of s", a->s.dim[1]);
+}
+
+static bool check_attn_direct(check *c, ehm_attn_direct_args *a) {
+    arg(c, "s", &a->s, 3, REAL, WRITTEN);
+    arg(c, "a", &a->a, STACKS, REAL, 0);
+    return judge(c) && stacks_ok(c, a->s, a->a, a->weight);
 }
 
 static bool check_patchify(check *c, ehm_patchify_args *a) {

@@ -326,6 +326,94 @@ static inline bool make_attn_probs(op_case *c, int i) {
     return true;
 }
 
+/* Values become rows of probabilities. */
+static inline void rows_sum_to_1(op_arg_case *t) {
+    int64_t n = t->dim[t->rank - 1];
+    for (int64_t r = 0; r < t->n; r += n) {
+        double sum = 0;
+        for (int64_t k = 0; k < n; k++) sum += t->v[r + k] = exp(t->v[r + k]);
+        for (int64_t k = 0; k < n; k++) t->v[r + k] /= sum;
+    }
+}
+/* X, L; flags: 1 cls, 2 renormalise, 4 accumulate, 8 X is two dims, 16 X is none */
+static inline void call_attn_patches(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_attn_patches(d, &(ehm_attn_patches_args){v[0], v[1], v[2], (float)c->f[0], c->b[0], c->b[1]});
+}
+static inline bool make_attn_patches(op_case *c, int i) {
+    SHAPES({1, 1, 3}, {2, 5, 2}, {3, 17, 1 | 2 | 4}, {4, 16, 1 | 2 | 8}, {1, 64, 1 | 4 | 16}, {2, 196, 2});
+    int64_t x = s[0], l = s[1];
+    int role = s[2] & 4 ? INOUT : OUT, two = s[2] & 8 ? 2 : 1;
+    c->call = call_attn_patches;
+    c->f[0] = 0.375;
+    c->b[0] = (s[2] & 2) != 0, c->b[1] = (s[2] & 4) != 0;
+    if (s[2] & 16) arg2(c, "out", role, T_REAL, 0, l, l);
+    else if (two > 1) add_arg(c, "out", role, T_REAL, 0, 4, x / two, two, l, l);
+    else arg3(c, "out", role, T_REAL, 0, x, l, l);
+    if (s[2] & 1) arg2(c, "cls", role, T_REAL, MAY_MISS, x, l);
+    else arg0(c, "cls");
+    op_arg_case *p = arg3(c, "probs", IN, T_REAL, 0, x, 1 + l, 1 + l);
+    for (int64_t k = 0; k < p->n && i == 2; k++) p->v[k] *= 30; /* rows that look at one token, some at the class token */
+    rows_sum_to_1(p);
+    if (i == 2)
+        for (int64_t k = 0; k <= l; k++) p->v[2 * (1 + l) + k] = k == 0, p->v[3 * (1 + l) + k] = k == 0 ? 1 : 1e-34 * (double)k;
+    return true;
+}
+
+static inline void call_running_mean(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_running_mean(d, &(ehm_running_mean_args){v[0], v[1], v[2], (float)c->f[0]});
+}
+static inline bool make_running_mean(op_case *c, int i) {
+    SHAPES({1, 1, 1, 0}, {5, 3, 7, 1}, {2, 9, 9, 20}, {16, 40, 40, 3}, {3, 64, 64, 1000});
+    c->call = call_running_mean;
+    c->f[0] = i == 3 ? 1 : i == 1 ? 0 : (double)0.99f;
+    arg2(c, "mean", INOUT, T_REAL, 0, s[1], s[2]);
+    arg1(c, "count", INOUT, T_REAL, 0, 1)->v[0] = (double)s[3];
+    arg3(c, "x", IN, T_REAL, ANY_ROWS, s[0], s[1], s[2]);
+    return true;
+}
+
+/* B, C, L; flags: 1 a has no dim C, 2 mean, 4 accumulate, 8 standardise */
+#define STACK_SHAPES                                                                                                       \
+    SHAPES({1, 1, 1, 1}, {2, 1, 5, 1 | 2}, {3, 3, 17, 2 | 4 | 8}, {2, 2, 64, 0 | 8}, {1, 1, 33, 1 | 2 | 4}, {2, 1, 2, 4 | 8}, \
+           {1, 2, 100, 2 | 8})
+static inline op_arg_case *stack(op_case *c, const int64_t *s, int role) {
+    op_arg_case *a;
+    c->f[0] = 0.75;
+    c->b[1] = (s[3] & 4) != 0, c->b[0] = (s[3] & 8) != 0;
+    arg3(c, "s", c->b[1] ? INOUT : OUT, T_REAL, 0, s[0], s[2], s[2]);
+    if (s[3] & 1) a = arg3(c, "a", role, T_REAL, 0, s[0], s[2], s[2]);
+    else a = add_arg(c, "a", role, T_REAL, 0, 4, s[0], s[1], s[2], s[2]);
+    for (int64_t k = 0; k < a->n; k++) a->v[k] = ehm_rng_normal(&c->rng);
+    rows_sum_to_1(a);
+    /* One slice with a row and a column that do not vary, one that does not vary at all. */
+    int64_t l = s[2], ll = l * l;
+    for (int64_t k = 0; k < l && a->n > ll && l > 2; k++) a->v[l + k] = 0.3, a->v[k * l + 2] = 0.3;
+    for (int64_t k = a->n - ll; k < a->n && a->n > 2 * ll; k++) a->v[k] = 1 / (double)l;
+    return a;
+}
+static inline void call_attn_profile(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_attn_profile(d, &(ehm_attn_profile_args){v[0], v[1], v[2], (float)c->f[0], c->b[1]});
+}
+static inline bool make_attn_profile(op_case *c, int i) {
+    STACK_SHAPES;
+    c->call = call_attn_profile;
+    stack(c, s, INOUT);
+    if (!(s[3] & 2)) arg0(c, "mean");
+    else if (s[3] & 1) rows_sum_to_1(arg2(c, "mean", IN, T_REAL, MAY_MISS, s[2], s[2]));
+    else rows_sum_to_1(arg3(c, "mean", IN, T_REAL, MAY_MISS, s[1], s[2], s[2]));
+    return true;
+}
+
+static inline void call_attn_direct(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_attn_direct(d, &(ehm_attn_direct_args){v[0], v[1], (float)c->f[0], c->b[0], c->b[1]});
+}
+static inline bool make_attn_direct(op_case *c, int i) {
+    STACK_SHAPES;
+    c->call = call_attn_direct;
+    stack(c, s, IN);
+    return true;
+}
+
 static inline void call_patchify(ehm_dev *d, const op_case *c, const ehm_view *v) {
     ehm_patchify(d, &(ehm_patchify_args){v[0], v[1], v[2], v[3], c->i[0]});
 }
@@ -548,6 +636,10 @@ static const op_maker op_makers[EHM_OPS_N] = {
     [EHM_OP_attn_fwd] = make_attn_fwd,
     [EHM_OP_attn_bwd] = make_attn_bwd,
     [EHM_OP_attn_probs] = make_attn_probs,
+    [EHM_OP_attn_patches] = make_attn_patches,
+    [EHM_OP_running_mean] = make_running_mean,
+    [EHM_OP_attn_profile] = make_attn_profile,
+    [EHM_OP_attn_direct] = make_attn_direct,
     [EHM_OP_patchify] = make_patchify,
     [EHM_OP_gather_rows] = make_gather_rows,
     [EHM_OP_scatter_rows] = make_scatter_rows,

@@ -1,4 +1,4 @@
-/* The ops against PyTorch: values that we did not compute. */
+/* The ops against PyTorch, and NumPy where torch has no such thing: values that we did not compute. */
 #include "base/file.h"
 #include "ops_cases.h"
 
@@ -72,7 +72,7 @@ static void run(one *o, void (*call)(ehm_dev *, const op_case *, const ehm_view 
             if (!(e <= worst)) worst = e, at = i;
         }
         if (!(worst <= bound * top))
-            ehm_test_fail(__FILE__, __LINE__, "%s: %s[%lld] is %.10g, torch has %.10g (error %g of largest %g, bound %g)",
+            ehm_test_fail(__FILE__, __LINE__, "%s: %s[%lld] is %.10g, the file has %.10g (error %g of largest %g, bound %g)",
                           case_name(&o->c, o->d), t->name, (long long)at, t->got[at] - start, s->v[at], worst, top, bound);
     }
 }
@@ -233,6 +233,52 @@ static void optimiser(one *o) {
     for (int i = 0; i < 30; i++) CHECK_NEAR(v[i], find(o->g, "adamw.v3")->v[i], 1e-7);
 }
 
+static void affinity_patches(one *o) {
+    begin(o, EHM_OP_attn_patches);
+    out(o, "patches.rows", NAN, 2, 5, 5), out(o, "patches.cls", NAN, 2, 5, 0), in(o, "patches.probs", T_REAL, 2, 6, 6);
+    o->c.f[0] = (double)0.6f, o->c.b[0] = true;
+    run(o, call_attn_patches);
+    begin(o, EHM_OP_attn_patches);
+    out(o, "patches.raw", -2, 2, 5, 5), arg0(&o->c, "cls"), in(o, "patches.probs", T_REAL, 2, 6, 6);
+    o->c.f[0] = (double)0.6f, o->c.b[1] = true;
+    run(o, call_attn_patches);
+}
+
+static void affinity_mean(one *o) {
+    double mean[10] = {0}, count = 0;
+    for (int t = 1; t <= 3; t++) {
+        char x[16], name[16];
+        snprintf(x, 16, "mean.x%d", t), snprintf(name, 16, "mean.mean%d", t);
+        begin(o, EHM_OP_running_mean);
+        op_arg_case *m = arg2(&o->c, "mean", INOUT, T_REAL, 0, 2, 5), *n = arg1(&o->c, "count", INOUT, T_REAL, 0, 1);
+        memcpy(m->v, mean, sizeof mean), n->v[0] = count;
+        in(o, x, T_REAL, 3, 2, 5);
+        o->c.f[0] = (double)0.9f, o->c.call = call_running_mean;
+        if (!case_run(&o->c, o->d)) return;
+        memcpy(mean, m->got, sizeof mean), count = n->got[0];
+        CHECK_NEAR(count, t, 0);
+        for (int i = 0; i < 10; i++) CHECK_NEAR(mean[i], find(o->g, name)->v[i], ehm_dev_real(o->d) == EHM_F64 ? 1e-9 : 2e-7);
+    }
+}
+
+static void affinity_similarity(one *o) {
+    for (int add = 0; add < 2; add++) {
+        begin(o, EHM_OP_attn_profile);
+        out(o, "profile.s", add ? 0.5 : NAN, 2, 5, 5);
+        fill_from(o, add_arg(&o->c, "profile.x", OUT, T_REAL, 0, 4, 2, 3, 5, 5), "profile.a"); /* in place */
+        in(o, "profile.mean", T_REAL, 3, 5, 5);
+        o->c.f[0] = (double)0.6f, o->c.b[1] = add;
+        run(o, call_attn_profile);
+        for (int even = 0; even < 2; even++) {
+            begin(o, EHM_OP_attn_direct);
+            out(o, even ? "direct.even" : "direct.s", add ? 0.5 : NAN, 2, 5, 5);
+            fill_from(o, add_arg(&o->c, "profile.a", IN, T_REAL, 0, 4, 2, 3, 5, 5), "profile.a");
+            o->c.f[0] = (double)0.6f, o->c.b[0] = even, o->c.b[1] = add;
+            run(o, call_attn_direct);
+        }
+    }
+}
+
 static void everywhere(void (*body)(one *o)) {
     static const char *const names[] = {"ref64", "ref", "cpu"};
     golden g;
@@ -260,6 +306,9 @@ TEST(ops, torch_patches) { everywhere(patches); }
 TEST(ops, torch_norm_pix_and_mse) { everywhere(target); }
 TEST(ops, torch_mae_routing) { everywhere(route); }
 TEST(ops, torch_clip_and_adamw) { everywhere(optimiser); }
+TEST(ops, numpy_patches) { everywhere(affinity_patches); }
+TEST(ops, numpy_running_mean) { everywhere(affinity_mean); }
+TEST(ops, numpy_similarity) { everywhere(affinity_similarity); }
 
 /* bf16: ties to even, subnormals kept, too large becomes infinity; and back without loss. */
 TEST(ops, torch_bf16) {

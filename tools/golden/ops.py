@@ -1,4 +1,4 @@
-"""Golden values for the compute ops, computed by PyTorch in double.
+"""Golden values for the compute ops, computed by PyTorch (those of affinity by NumPy) in double.
 
     python3 -m venv v && v/bin/pip install torch==2.15.0 numpy==2.4.6
     v/bin/python tools/golden/ops.py > tests/golden/ops/ops.txt
@@ -129,3 +129,64 @@ x = torch.cat([draw(50), torch.tensor([1 + 2 ** -8, 1 + 3 * 2 ** -8, -1 - 2 ** -
 x = x.to(torch.float32)
 put("bf16.x", x.to(torch.float64))
 put("bf16.out", x.to(torch.bfloat16).to(torch.float64))
+
+# From attention to the similarity of patches, in NumPy. Attention among L patches: the class token's column dropped, rows renormalised
+rng = np.random.default_rng(11)
+X, L = 2, 5
+
+
+def single(x):
+    return np.asarray(x, np.float32).astype(np.float64)
+
+
+def softmax(x):
+    e = np.exp(x)
+    return single(e / e.sum(-1, keepdims=True))
+
+
+w = f32(0.6)
+probs = softmax(rng.normal(size=(X, 1 + L, 1 + L)))
+probs[1, 3] = [1] + [0] * L  # looks at the class token alone
+inner = probs[:, 1:, 1:]
+total = inner.sum(-1, keepdims=True)
+renormalised = np.divide(inner, total, out=np.full_like(inner, 1 / L), where=total > 0)
+for n, t in dict(probs=probs, rows=w * renormalised, raw=w * inner, cls=w * probs[:, 0, 1:]).items():
+    put("patches." + n, t)
+
+# The running mean is the exponential average over its own weight, as Adam's moments are corrected
+d, moment = f32(0.9), 0
+for step in range(1, 4):
+    x = softmax(rng.normal(size=(3, 2, L)))
+    moment = d * moment + (1 - d) * x.mean(0)
+    put("mean.x%d" % step, x)
+    put("mean.mean%d" % step, moment / (1 - d ** step))
+
+# Profiles: the diagonal becomes the mean of the row's others; rows and columns correlate; what is constant correlates with nothing
+B, C = 2, 3
+a, mean = softmax(rng.normal(size=(B, C, L, L))), softmax(0.1 * rng.normal(size=(C, L, L)))
+mean[2] = 0
+a[1, 2] = 0.25
+a[0, 2, 1] = 0.125
+x = a - mean
+off = ~np.eye(L, dtype=bool)
+
+
+def correlations(y):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(np.corrcoef(y))
+
+
+s = np.zeros((B, L, L))
+for b in range(B):
+    for c in range(C):
+        np.fill_diagonal(x[b, c], x[b, c][off].reshape(L, L - 1).mean(1))
+        s[b] += w * (correlations(x[b, c]) + correlations(x[b, c].T)) / C
+for n, t in dict(a=a, mean=mean, x=x, s=s).items():
+    put("profile." + n, t)
+
+# The direct form, as it is and with each slice over its standard deviation off the diagonal
+half = (a + a.transpose(0, 1, 3, 2)) / 2
+deviation = a[:, :, off].std(-1)
+deviation[deviation == 0] = 1
+put("direct.s", w * half.mean(1))
+put("direct.even", w * (half / deviation[..., None, None]).mean(1))

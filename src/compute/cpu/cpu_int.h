@@ -76,6 +76,13 @@ typedef struct {
     void (*ema)(float *avg, const float *p, float decay, int64_t n);
     double (*sum)(const float *x, int64_t n);
     double (*sumsq)(const float *x, int64_t n);
+    /* Profiles of x [l,l]. Rows: minus mean (may be NULL), the diagonal the mean of the row's others, back to
+     * x; out (rows ld apart, a multiple of 16) gets each row with mean 0 and length 1, or 0 where it is
+     * constant; live[i] += 1 where not. Columns: the same of x as it is. mirror: above the diagonal also below;
+     * room for l rounded up to 8 both ways. */
+    void (*unit_rows)(float *out, int64_t ld, float *x, const float *mean, float *live, int64_t l);
+    void (*unit_cols)(float *out, int64_t ld, const float *x, float *live, int64_t l);
+    void (*mirror)(float *g, int64_t ld, int64_t l);
 } ehm_row_kern;
 extern const ehm_row_kern ehm_row_generic, ehm_row_avx2, ehm_row_avx512;
 /* c of adamw */
@@ -98,6 +105,7 @@ typedef struct {
     float *probs, factor;
     int64_t row0, n_rows;
     bool add_probs;
+    const void *next; /* qkv of the head that is worked on next, or NULL: a hint */
     float *scratch;
 } ehm_attn_head;
 typedef struct {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { ELEMENTS = 16384, SUM_BLOCK = 16384, MAX_ROW_BLOCKS = 128, LEAST_ROWS = 32 };
+enum { PROBS_ROWS = 336, PROBS_HEADS = 12 }; /* of attention probabilities: most rows, and least heads, a task */
 
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -349,6 +350,8 @@ EACH_FN(probs_blocks) {
             h.probs = (float *)ehm_ptr(j->probs) + (j->per_head ? b * j->h + q : b) * j->n * j->n;
             h.factor = j->per_head ? 1.f : 1.f / (float)j->h;
             h.add_probs = !j->per_head && q;
+            if (q + 1 < j->h) h.next = head_of(j, b * j->h + q + 1, i_thread).qkv;
+            else if (i + 1 < end) h.next = head_of(j, (i + 1) / blocks * j->h, i_thread).qkv;
             j->c->attn->probs(&h);
         }
     }
@@ -356,7 +359,9 @@ EACH_FN(probs_blocks) {
 void ehm_cpu_op_attn_probs(void *self, const ehm_attn_probs_args *a) {
     ehm_cpu *c = self;
     attn_job j = attn_of(c, a->qkv, a->n_heads, a->scale);
-    j.probs = a->probs, j.per_head = a->per_head, j.block = 4 * c->attn->row_block;
+    j.probs = a->probs, j.per_head = a->per_head;
+    /* Each block of rows turns all keys anew, so few blocks; and some heads a task, so that the next is known. */
+    j.block = up(up(j.n, up(j.n, PROBS_ROWS)), c->attn->row_block) * c->attn->row_block;
     if (c->failed || !ehm_cpu_own(c, c->attn->fwd_scratch(j.n, j.k) * 4)) return;
-    ehm_pool_for(c->pool, j.b * up(j.n, j.block), 1, probs_blocks, &j);
+    ehm_pool_for(c->pool, j.b * up(j.n, j.block), up(PROBS_HEADS, j.h), probs_blocks, &j);
 }
