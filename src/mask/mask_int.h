@@ -8,4 +8,6 @@
 #undef RULE
 /* Both lists, ascending, from one flag a patch (1 removed). */
 void ehm_mask_of_flags(ehm_mask *out, const uint8_t *removed, int32_t n);
+/* s, or the defaults where it is NULL. */
+const ehm_mask_settings *ehm_mask_settings_or(const ehm_mask_settings *s);
 #endif

@@ -12,7 +12,7 @@ cat >"$tmp/use.c" <<'C'
 #include <ehm.h>
 int main(void) {
     ehm_err err = {0};
-    return ehm_mask_rule_find("random", &err) && ehm_mask_n_visible(196, 0.75) == 49 ? 0 : 1;
+    return ehm_mask_rule_find("random", NULL, &err) && ehm_mask_n_visible(196, 0.75) == 49 ? 0 : 1;
 }
 C
 PKG_CONFIG_PATH=$(dirname "$(find "$tmp/moved" -name ehm.pc)") && export PKG_CONFIG_PATH

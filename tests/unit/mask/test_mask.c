@@ -1,5 +1,4 @@
-#include "harness.h"
-#include "mask/mask.h"
+#include "mask_data.h"
 
 static void draw_one(const ehm_mask_rule *r, ehm_mask *m, int32_t gh, int32_t gw, int32_t n_masked,
                      uint64_t sample, ehm_arena *scratch) {
@@ -14,32 +13,57 @@ static void draw_one(const ehm_mask_rule *r, ehm_mask *m, int32_t gh, int32_t gw
     REQUIRE_OK(ehm_mask_draw(r, m, &in, scratch, &err), &err);
 }
 
-/* Every rule that needs nothing of the model, every count, awkward grids: the lists are looked at here, not
- * by the code under test. */
+/* Every rule with every argument, awkward grids, every progress, ratios from 0 to 1: the lists are looked at
+ * here, not by the code under test. */
+static void promises_of(const ehm_mask_rule *r, const char *arg, ehm_mask_in *in, ehm_arena *scratch) {
+    static int32_t visible[1024], masked[1024];
+    int32_t n = in->grid_h * in->grid_w;
+    ehm_err err = {0};
+    in->arg = arg;
+    for (int32_t k = 0; k <= n; k += n > 256 ? 341 : n > 64 ? 14 : 1)
+        for (int q = 0; q <= 2; q++) {
+            uint8_t seen[1024] = {0};
+            ehm_mask m = {.visible = visible, .masked = masked};
+            in->n_masked = k, in->progress_frac = (float)q / 2;
+            mask_sample(in, (uint64_t)k);
+            ehm_arena_reset(scratch);
+            if (!CHECK_OK(ehm_mask_draw(r, &m, in, scratch, &err), &err)) {
+                printf("    rule %s:%s, %dx%d, %d removed\n", r->name, arg ? arg : "", in->grid_h, in->grid_w,
+                       k);
+                ehm_test_leave();
+            }
+            if (!r->inexact) CHECK_INT(m.n_masked, k);
+            CHECK_INT(m.n_visible, n - m.n_masked);
+            for (int32_t i = 0; i < m.n_visible; i++)
+                seen[visible[i]]++, CHECK(!i || visible[i] > visible[i - 1]);
+            for (int32_t i = 0; i < m.n_masked; i++)
+                seen[masked[i]]++, CHECK(!i || masked[i] > masked[i - 1]);
+            for (int32_t i = 0; i < n; i++) CHECK_INT(seen[i], 1);
+        }
+}
+
 TEST(mask, promises_of_every_rule) {
-    const int32_t grid[][2] = {{1, 1}, {1, 7}, {7, 3}, {14, 14}};
-    ehm_arena scratch = {0};
-    int32_t visible[196], masked[196], n_rules = 0;
-    for (const ehm_mask_rule *const *r = ehm_mask_rules; *r; r++, n_rules++) {
-        CHECK((*r)->name && (*r)->summary && (*r)->source && (*r)->draw);
-        if ((*r)->needs) continue;
-        for (int g = 0; g < 4; g++) {
-            int32_t n = grid[g][0] * grid[g][1];
-            for (int32_t k = 0; k <= n; k++) {
-                uint8_t seen[196] = {0};
-                ehm_mask m = {.visible = visible, .masked = masked};
-                draw_one(*r, &m, grid[g][0], grid[g][1], k, (uint64_t)k, &scratch);
-                CHECK_INT(m.n_masked, k);
-                CHECK_INT(m.n_visible, n - k);
-                for (int32_t i = 0; i < n - k; i++)
-                    seen[visible[i]]++, CHECK(!i || visible[i] > visible[i - 1]);
-                for (int32_t i = 0; i < k; i++) seen[masked[i]]++, CHECK(!i || masked[i] > masked[i - 1]);
-                for (int32_t i = 0; i < n; i++) CHECK_INT(seen[i], 1);
+    const int32_t grid[][2] = {{1, 1}, {1, 7}, {7, 3}, {14, 14}, {32, 32}};
+    ehm_arena scratch = {0}, keep = {0};
+    int32_t n_rules = 0;
+    for (int g = 0; g < 5; g++) {
+        ehm_arena_reset(&keep);
+        ehm_mask_in in = mask_data(grid[g][0], grid[g][1], ehm_test_seed(), &keep);
+        for (const ehm_mask_rule *const *r = ehm_mask_rules; *r; r++, n_rules++) {
+            CHECK((*r)->name && (*r)->summary && (*r)->source && (*r)->draw);
+            promises_of(*r, NULL, &in, &scratch);
+            for (const char *p = (*r)->args; p && *p;) {
+                char arg[32] = {0};
+                size_t len = strcspn(p, "|");
+                REQUIRE(len && len < sizeof arg);
+                memcpy(arg, p, len);
+                promises_of(*r, arg, &in, &scratch);
+                p += len + (p[len] == '|');
             }
         }
     }
-    CHECK(n_rules >= 1);
-    ehm_arena_free(&scratch);
+    CHECK(n_rules >= 2 * 5);
+    ehm_arena_free(&scratch), ehm_arena_free(&keep);
 }
 
 TEST(mask, count_truncates_as_published) {
@@ -164,6 +188,23 @@ static ehm_code broken_draw(ehm_mask *out, const ehm_mask_in *in, ehm_arena *scr
     return EHM_OK;
 }
 
+/* One patch more than it was asked for. */
+static ehm_code greedy_draw(ehm_mask *out, const ehm_mask_in *in, ehm_arena *scratch, ehm_err *err) {
+    (void)scratch, (void)err;
+    int32_t n = in->grid_h * in->grid_w;
+    out->n_masked = in->n_masked + 1, out->n_visible = n - out->n_masked;
+    for (int32_t i = 0; i < n; i++)
+        if (i < out->n_masked) out->masked[i] = i;
+        else out->visible[i - out->n_masked] = i;
+    return EHM_OK;
+}
+
+static uint32_t bit_of_arg(const ehm_mask_settings *s, const char *arg, int32_t n, double progress_frac) {
+    (void)n;
+    CHECK(s != NULL);
+    return progress_frac > 0.25 ? 1u << atoi(arg) : 0;
+}
+
 TEST(mask, refusals) {
     ehm_err err = {0};
     ehm_arena scratch = {0};
@@ -175,13 +216,77 @@ TEST(mask, refusals) {
     CHECK_FAILS(ehm_mask_draw(ehm_mask_rules[0], &m, &in, &scratch, &err), &err, EHM_E_ARG, "grid 8x0");
     in.grid_w = 8;
     const ehm_mask_rule broken = {.name = "broken", .draw = broken_draw},
-                        needy = {.name = "needy", .draw = broken_draw, .needs = EHM_MASK_NEEDS_ATTENTION};
+                        greedy = {.name = "greedy", .draw = greedy_draw},
+                        free_hand = {.name = "free", .draw = greedy_draw, .inexact = true},
+                        broken_free = {.name = "broken", .draw = broken_draw, .inexact = true};
     CHECK_FAILS(ehm_mask_draw(&broken, &m, &in, &scratch, &err), &err, EHM_E_ARG, "broke its promise");
-    CHECK_FAILS(ehm_mask_draw(&needy, &m, &in, &scratch, &err), &err, EHM_E_ARG,
-                "needs the model's attention");
+    CHECK_FAILS(ehm_mask_draw(&greedy, &m, &in, &scratch, &err), &err, EHM_E_ARG, "59 visible and 5 masked");
+    CHECK_FAILS(ehm_mask_draw(&broken_free, &m, &in, &scratch, &err), &err, EHM_E_ARG, "broke its promise");
     ehm_err_clear(&err);
-    CHECK(!ehm_mask_rule_find("randon", &err));
+    CHECK_OK(ehm_mask_draw(&free_hand, &m, &in, &scratch, &err), &err);
+    ehm_arena_free(&scratch);
+}
+
+/* Each need is checked, at the progress at which it arises. */
+TEST(mask, what_a_rule_needs_must_be_there) {
+    ehm_err err = {0};
+    ehm_arena scratch = {0}, keep = {0};
+    int32_t v[64], k[64];
+    ehm_mask m = {.visible = v, .masked = k};
+    const ehm_mask_rule needy = {.name = "needy", .draw = greedy_draw, .inexact = true, .needs = bit_of_arg};
+    ehm_mask_in none = {.grid_h = 8, .grid_w = 8, .n_masked = 4, .n_views = 1, .progress_frac = 1},
+                all = mask_data(8, 8, 1, &keep);
+    all.n_masked = 4, all.progress_frac = 1;
+    for (int bit = 0; bit < 8; bit++) {
+        char arg[2] = {(char)('0' + bit), 0};
+        none.arg = all.arg = arg, none.progress_frac = 1;
+        CHECK_FAILS(ehm_mask_draw(&needy, &m, &none, &scratch, &err), &err, EHM_E_ARG,
+                    ehm_mask_need_name(1u << bit));
+        ehm_err_clear(&err);
+        CHECK_OK(ehm_mask_draw(&needy, &m, &all, &scratch, &err), &err);
+        none.progress_frac = 0.25f;
+        CHECK_OK(ehm_mask_draw(&needy, &m, &none, &scratch, &err), &err);
+        CHECK_INT(ehm_mask_needs(&needy, NULL, arg, 64, 0), 0);
+        CHECK_INT(ehm_mask_needs_ever(&needy, NULL, arg, 64), 1u << bit);
+        for (int other = 0; other < bit; other++)
+            CHECK(strcmp(ehm_mask_need_name(1u << bit), ehm_mask_need_name(1u << other)));
+    }
+    ehm_arena_free(&scratch), ehm_arena_free(&keep);
+}
+
+TEST(mask, find_by_name_and_argument) {
+    ehm_err err = {0};
+    const char *arg = "left over";
+    CHECK(ehm_mask_rule_find("random", &arg, &err) == ehm_mask_rules[0]);
+    CHECK(arg == NULL);
+    CHECK(ehm_mask_rule_find("random", NULL, NULL) == ehm_mask_rules[0]);
+    CHECK(!ehm_mask_rule_find("randon", &arg, &err));
     CHECK_INT(err.code, EHM_E_CONFIG);
     CHECK_HAS(err.hint, "random");
-    ehm_arena_free(&scratch);
+    ehm_err_clear(&err);
+    CHECK(!ehm_mask_rule_find("random:blue", &arg, &err));
+    CHECK_INT(err.code, EHM_E_CONFIG);
+    CHECK_HAS(err.what, "takes nothing");
+    ehm_err_clear(&err);
+    CHECK(!ehm_mask_rule_find("randon:blue", &arg, &err));
+    CHECK_HAS(err.what, "\"randon\" is not known");
+    char endless[400];
+    memset(endless, 'x', sizeof endless), endless[300] = ':', endless[399] = 0;
+    ehm_err_clear(&err);
+    CHECK(!ehm_mask_rule_find(endless, &arg, &err));
+    for (const ehm_mask_rule *const *r = ehm_mask_rules; *r; r++) {
+        char spec[64], first[32] = {0};
+        ehm_err_clear(&err);
+        if (!(*r)->args) continue;
+        memcpy(first, (*r)->args, strcspn((*r)->args, "|"));
+        snprintf(spec, sizeof spec, "%s:%s", (*r)->name, first);
+        CHECK(ehm_mask_rule_find(spec, &arg, &err) == *r);
+        CHECK_STR(arg, first);
+        for (int i = 0; i < 2; i++) {
+            snprintf(spec, sizeof spec, "%s:%s", (*r)->name, i ? "" : "nonsense");
+            ehm_err_clear(&err);
+            CHECK(!ehm_mask_rule_find(spec, &arg, &err));
+            CHECK_HAS(err.what, (*r)->args);
+        }
+    }
 }
