@@ -114,22 +114,32 @@ void ehm_data_mirror(void *px, int32_t h, int32_t w, size_t n_bytes) {
     }
 }
 
+void ehm_data_pad_rect(int32_t rect[4], int32_t w, int32_t h, int32_t in_w, int32_t in_h) {
+    double box[4];
+    ehm_eval_box(box, w, h, in_w, in_h, "pad");
+    int32_t rw = (int32_t)rint(in_w * (w / (box[2] - box[0]))), rh = (int32_t)rint(in_h * (h / (box[3] - box[1])));
+    rect[2] = rw < 1 ? 1 : rw > in_w ? in_w : rw, rect[3] = rh < 1 ? 1 : rh > in_h ? in_h : rh;
+    rect[0] = (in_w - rect[2]) / 2, rect[1] = (in_h - rect[3]) / 2;
+}
+
 ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, const ehm_image *img,
                       const char *fit, ehm_arena *scratch, ehm_err *err) {
-    double box[4];
-    ehm_eval_box(box, img->w, img->h, in_w, in_h, fit);
-    if (!fit || strcmp(fit, "pad")) return ehm_data_resample(px, type, in_h, in_w, img, box, scratch, err);
+    if (!fit || strcmp(fit, "pad")) {
+        double box[4];
+        ehm_eval_box(box, img->w, img->h, in_w, in_h, fit);
+        return ehm_data_resample(px, type, in_h, in_w, img, box, scratch, err);
+    }
     /* The whole picture in the middle, zeros around it. */
-    int32_t w = (int32_t)rint(in_w * (img->w / (box[2] - box[0]))),
-            h = (int32_t)rint(in_h * (img->h / (box[3] - box[1])));
-    w = w < 1 ? 1 : w > in_w ? in_w : w, h = h < 1 ? 1 : h > in_h ? in_h : h;
+    int32_t rect[4];
+    ehm_data_pad_rect(rect, img->w, img->h, in_w, in_h);
+    int32_t w = rect[2], h = rect[3];
     size_t at_px = (size_t)img->c * ehm_dtype_size(type), row = (size_t)w * at_px;
     uint8_t *small = ehm_arena_alloc(scratch, (size_t)h, row);
     if (!small) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", w, h);
     EHM_TRY(ehm_data_resample(small, type, h, w, img, NULL, scratch, err));
     memset(px, 0, (size_t)in_h * (size_t)in_w * at_px);
-    size_t x = (size_t)((in_w - w) / 2), y = (size_t)((in_h - h) / 2);
     for (size_t i = 0; i < (size_t)h; i++)
-        memcpy((uint8_t *)px + ((y + i) * (size_t)in_w + x) * at_px, small + i * row, row);
+        memcpy((uint8_t *)px + (((size_t)rect[1] + i) * (size_t)in_w + (size_t)rect[0]) * at_px, small + i * row,
+               row);
     return EHM_OK;
 }

@@ -8,6 +8,7 @@
 #include "data/loader.h"
 #include "base/clock.h"
 #include "data/augment_int.h"
+#include "data/patch_labels.h"
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,6 +32,7 @@ typedef struct {
     uint8_t *pixels;
     int64_t *ids, *slots;
     int32_t *labels;
+    int32_t *patch_labels; /* NULL unless asked for */
     uint8_t *state;  /* [batch_size] of PICTURE_; written and read under lock */
     bad_note **bad;  /* [batch_size], in the order tried */
     int32_t i_fatal; /* lowest picture with an error that is nobody's file; -1 */
@@ -42,6 +44,12 @@ typedef struct {
     int32_t w, h;
     ehm_dtype type;
 } cached;
+/* Maps of a picture, fine to coarse; the last one is that of classes. Cached with their picture: reading them again
+ * would decode (scenes: draw) the picture again too. */
+enum { MAPS_MAX = 3 };
+typedef struct {
+    ehm_image v[MAPS_MAX];
+} picture_maps;
 typedef struct {
     uint8_t *px;
     size_t bytes;
@@ -65,6 +73,8 @@ struct ehm_loader {
     int32_t c;
     ehm_dtype type;
     size_t px_bytes, picture_bytes;
+    int32_t n_levels, n_patches; /* labels of patches; n_levels 0: none */
+    uint32_t want;               /* of each sample */
     ehm_arena arena; /* all fixed tables */
 
     pthread_mutex_t lock; /* everything below, up to the cache */
@@ -77,6 +87,7 @@ struct ehm_loader {
     int64_t **perm, *perm_epoch;
 
     cached *cache; /* [n] or NULL; filled under cache_lock, read by its pointer */
+    picture_maps *cache_maps; /* [n] or NULL; as cache */
     pthread_mutex_t cache_lock;
     cache_block *block; /* where cached pictures lie; the last one is being filled */
     int64_t n_blocks, cap_blocks;
@@ -108,7 +119,7 @@ static bool cache_fits(ehm_loader *l, int64_t budget) {
         ehm_image_info info;
         if (!ehm_dataset_size_of(l->ds, (int64_t)((__int128)i * l->n / m), &info, &a, NULL)) {
             looked++;
-            bytes += (int64_t)info.w * info.h * (int64_t)l->px_bytes + 63;
+            bytes += (int64_t)info.w * info.h * ((int64_t)l->px_bytes + l->n_levels) + 63 * (1 + l->n_levels);
         }
         ehm_arena_reset(&a);
     }
@@ -116,12 +127,13 @@ static bool cache_fits(ehm_loader *l, int64_t budget) {
     return looked && (double)bytes / (double)looked * (double)l->n <= (double)budget;
 }
 
-/* A cached picture as an image; false when it is not there. */
-static bool cache_get(const ehm_loader *l, int64_t id, ehm_image *out) {
+/* A cached picture as an image, with its maps; false when it is not there. */
+static bool cache_get(const ehm_loader *l, int64_t id, ehm_image *out, picture_maps *maps) {
     if (!l->cache) return false;
     uint8_t *px = atomic_load_explicit(&l->cache[id].px, memory_order_acquire);
     if (!px) return false;
     *out = (ehm_image){px, l->cache[id].w, l->cache[id].h, l->c, l->cache[id].type};
+    if (l->cache_maps) *maps = l->cache_maps[id];
     return true;
 }
 
@@ -143,16 +155,26 @@ static bool cache_grow(ehm_loader *l, size_t n) {
     return true;
 }
 
-static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img) {
-    size_t n = ehm_image_bytes(img), room = (n + 63) & ~(size_t)63;
+static size_t cache_room(const ehm_image *img) { return (ehm_image_bytes(img) + 63) & ~(size_t)63; }
+
+static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img, const picture_maps *maps) {
+    size_t room = cache_room(img);
+    for (int32_t k = 0; k < l->n_levels; k++) room += maps->v[k].px ? cache_room(&maps->v[k]) : 0;
     cached *c = &l->cache[id];
     pthread_mutex_lock(&l->cache_lock);
     if (!atomic_load_explicit(&c->px, memory_order_relaxed) && !atomic_load(&l->cache_full)) {
         if (room <= l->block_left || cache_grow(l, room)) {
             const cache_block *b = &l->block[l->n_blocks - 1];
-            uint8_t *px = b->px + (b->bytes - l->block_left);
+            uint8_t *px = b->px + (b->bytes - l->block_left), *at = px + cache_room(img);
             l->block_left -= room;
-            memcpy(px, img->px, n);
+            memcpy(px, img->px, ehm_image_bytes(img));
+            for (int32_t k = 0; k < l->n_levels; k++) {
+                ehm_image *m = &l->cache_maps[id].v[k];
+                *m = maps->v[k];
+                if (!m->px) continue;
+                memcpy(at, m->px, ehm_image_bytes(m));
+                m->px = at, at += cache_room(m);
+            }
             c->w = img->w, c->h = img->h, c->type = img->type;
             atomic_store_explicit(&c->px, px, memory_order_release);
         } else {
@@ -166,7 +188,8 @@ static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img) {
 static ehm_code cache_open(ehm_loader *l, int64_t budget, ehm_err *err) {
     if (budget <= 0 || !cache_fits(l, budget)) return EHM_OK;
     l->budget_left = (size_t)budget & ~(size_t)63;
-    if (!(l->cache = EHM_NEW_N(&l->arena, cached, l->n)))
+    if (!(l->cache = EHM_NEW_N(&l->arena, cached, l->n)) ||
+        (l->n_levels && !(l->cache_maps = EHM_NEW_N(&l->arena, picture_maps, l->n))))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table of %lld cached pictures",
                         (long long)l->n);
     return EHM_OK;
@@ -178,27 +201,43 @@ static ehm_code check_image(const ehm_loader *l, const ehm_image *img, ehm_err *
     return EHM_FAIL(err, EHM_E_FORMAT, "%d channels where the set has %d", img->c, l->c);
 }
 
-/* The part of picture id that a random crop asks for, from the cache or decoded alone where the format can.
- */
-static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch, ehm_image *crop, bool *flip,
-                          ehm_arena *a, ehm_err *err) {
+/* The maps of a sample whose picture is w x h. One that is not there stays without pixels. */
+static ehm_code take_maps(const ehm_loader *l, picture_maps *maps, const ehm_sample *s, int32_t w, int32_t h,
+                          ehm_err *err) {
+    *maps = (picture_maps){0};
+    if (!l->n_levels) return EHM_OK;
+    maps->v[l->n_levels - 1] = s->label_map;
+    if (l->n_levels == MAPS_MAX) maps->v[0] = s->part_map, maps->v[1] = s->object_map;
+    for (int32_t k = 0; k < l->n_levels; k++) {
+        const ehm_image *m = &maps->v[k];
+        if (m->px && (m->w != w || m->h != h))
+            return EHM_FAIL(err, EHM_E_FORMAT, "a label map of %dx%d beside a picture of %dx%d", m->w, m->h, w,
+                            h);
+    }
+    return EHM_OK;
+}
+
+/* The part of picture id that a random crop asks for, from the cache or decoded alone where the format can;
+ * its maps whole. */
+static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch, ehm_image *crop,
+                          double box[4], bool *flip, picture_maps *maps, ehm_arena *a, ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
-    double box[4];
     ehm_image whole;
     ehm_sample s;
-    bool have = cache_get(l, id, &whole);
+    bool have = cache_get(l, id, &whole, maps);
     if (!have && l->cache && !atomic_load(&l->cache_full)) {
         /* A file may be broken below the crop: what fails whole is tried again by its crop, as it is without
          * a cache. */
         ehm_err e = {0};
-        ehm_code rc = ehm_dataset_read(l->ds, id, &s, 0, NULL, a, &e);
+        ehm_code rc = ehm_dataset_read(l->ds, id, &s, l->want, NULL, a, &e);
         if (rc == EHM_E_MEMORY) {
             if (err) *err = e;
             return rc;
         }
         if (!rc) {
             EHM_TRY(check_image(l, &s.image, err));
-            cache_put(l, id, &s.image);
+            EHM_TRY(take_maps(l, maps, &s, s.image.w, s.image.h, err));
+            cache_put(l, id, &s.image, maps);
             whole = s.image, have = true;
         }
     }
@@ -213,8 +252,9 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
                         .crop_y = (int32_t)box[1],
                         .crop_w = (int32_t)(box[2] - box[0]),
                         .crop_h = (int32_t)(box[3] - box[1])};
-    EHM_TRY(ehm_dataset_read(l->ds, id, &s, 0, &d, a, err));
+    EHM_TRY(ehm_dataset_read(l->ds, id, &s, l->want, &d, a, err));
     EHM_TRY(check_image(l, &s.image, err));
+    EHM_TRY(take_maps(l, maps, &s, info.w, info.h, err));
     if (s.image.w == d.crop_w && s.image.h == d.crop_h) *crop = s.image;
     else if (s.image.w == info.w && s.image.h == info.h) return ehm_data_crop(crop, &s.image, box, a, err);
     else
@@ -223,27 +263,34 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
     return EHM_OK;
 }
 
-static ehm_code read_whole(ehm_loader *l, int64_t id, ehm_image *out, ehm_arena *a, ehm_err *err) {
-    if (cache_get(l, id, out)) return EHM_OK;
+static ehm_code read_whole(ehm_loader *l, int64_t id, ehm_image *out, picture_maps *maps, ehm_arena *a,
+                           ehm_err *err) {
+    if (cache_get(l, id, out, maps)) return EHM_OK;
     ehm_sample s;
-    EHM_TRY(ehm_dataset_read(l->ds, id, &s, 0, NULL, a, err));
+    EHM_TRY(ehm_dataset_read(l->ds, id, &s, l->want, NULL, a, err));
     EHM_TRY(check_image(l, &s.image, err));
-    if (l->cache && !atomic_load(&l->cache_full)) cache_put(l, id, &s.image);
+    EHM_TRY(take_maps(l, maps, &s, s.image.w, s.image.h, err));
+    if (l->cache && !atomic_load(&l->cache_full)) cache_put(l, id, &s.image, maps);
     *out = s.image;
     return EHM_OK;
 }
 
-static ehm_code read_picture(ehm_loader *l, void *px, int64_t id, int64_t slot, int64_t epoch, ehm_arena *a,
-                             ehm_err *err) {
+static ehm_code read_picture(ehm_loader *l, void *px, int32_t *patch_labels, int64_t id, int64_t slot,
+                             int64_t epoch, ehm_arena *a, ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
     ehm_image img;
+    picture_maps maps;
+    ehm_placement place;
     if (o->augment) {
         bool flip = false;
-        EHM_TRY(read_crop(l, id, slot, epoch, &img, &flip, a, err));
+        double box[4];
+        EHM_TRY(read_crop(l, id, slot, epoch, &img, box, &flip, &maps, a, err));
+        ehm_place_crop(&place, box, flip, o->w, o->h);
         EHM_TRY(ehm_data_resample(px, l->type, o->h, o->w, &img, NULL, a, err));
         if (flip) ehm_data_mirror(px, o->h, o->w, l->px_bytes);
     } else {
-        EHM_TRY(read_whole(l, id, &img, a, err));
+        EHM_TRY(read_whole(l, id, &img, &maps, a, err));
+        ehm_place_fit(&place, img.w, img.h, o->w, o->h, o->fit);
         EHM_TRY(ehm_data_fit(px, l->type, o->h, o->w, &img, o->fit, a, err));
     }
     if (l->type == EHM_F32) {
@@ -251,7 +298,9 @@ static ehm_code read_picture(ehm_loader *l, void *px, int64_t id, int64_t slot, 
         for (size_t i = 0; i < l->picture_bytes / sizeof(float); i++)
             if (!isfinite(f[i])) return EHM_FAIL(err, EHM_E_FORMAT, "pixel values that are not finite");
     }
-    return EHM_OK;
+    if (!l->n_levels) return EHM_OK;
+    return ehm_patch_labels(patch_labels, maps.v, l->n_levels, o->label_grid_h, o->label_grid_w, &place,
+                            ehm_dataset_ignore_label(l->ds), a, err);
 }
 
 /* ---- workers ---- */
@@ -283,6 +332,8 @@ static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
     ring_batch *b = k->b;
     bad_note **tail = NULL;
     void *px = b->pixels + (size_t)k->i * l->picture_bytes;
+    int32_t *patch_labels =
+        l->n_levels ? b->patch_labels + (size_t)k->i * (size_t)l->n_levels * (size_t)l->n_patches : NULL;
     b->slots[k->i] = k->perm ? k->perm[k->at] : k->at;
     for (int64_t tries = 0;; tries++) {
         /* Enough is enough: all files are bad, or so many in a row that the set is over its limit whatever
@@ -293,7 +344,7 @@ static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
             return PICTURE_GIVEN_UP; /* nobody will look */
         int64_t p = (k->at + tries) % l->n, id = k->perm ? k->perm[p] : p;
         ehm_err e = {0};
-        ehm_code rc = read_picture(l, px, id, b->slots[k->i], k->epoch, a, &e);
+        ehm_code rc = read_picture(l, px, patch_labels, id, b->slots[k->i], k->epoch, a, &e);
         ehm_arena_reset(a);
         if (!rc) {
             b->ids[k->i] = id, b->labels[k->i] = ehm_dataset_label(l->ds, id);
@@ -460,6 +511,8 @@ ehm_code ehm_loader_next(ehm_loader *l, ehm_batch *out, ehm_err *err) {
                        .ids = b->ids,
                        .slots = b->slots,
                        .labels = b->labels,
+                       .patch_labels = b->patch_labels,
+                       .n_levels = l->n_levels,
                        .epoch = l->head / l->per_epoch,
                        .i_batch = l->head % l->per_epoch,
                        .index = l->head};
@@ -494,12 +547,45 @@ static ehm_code check_options(const ehm_loader_opt *o, int64_t n, int64_t first_
         strcmp(o->fit, "pad"))
         return EHM_FAIL(err, EHM_E_CONFIG, "fit \"%s\" is none of auto, crop, stretch, pad", o->fit);
     if (n < 1) return EHM_FAIL(err, EHM_E_CONFIG, "a set without pictures");
+    if (o->label_grid_h || o->label_grid_w) {
+        if (o->label_grid_h < 1 || o->label_grid_w < 1 || o->h % o->label_grid_h || o->w % o->label_grid_w)
+            return EHM_FAIL(err, EHM_E_ARG, "a grid of %dx%d patches does not divide an input of %dx%d",
+                            o->label_grid_h, o->label_grid_w, o->h, o->w);
+    }
     if (o->drop_last && n < o->batch_size) {
         EHM_FAIL(err, EHM_E_CONFIG, "a batch of %d pictures cannot be filled: the set has %lld",
                  o->batch_size, (long long)n);
         EHM_HINT(err, "--batch-size %lld or less, or more pictures", (long long)n);
         return EHM_E_CONFIG;
     }
+    return EHM_OK;
+}
+
+enum { LEVELS_LOOK = 8 };
+
+/* Which maps the set has: part, object and class where a picture of a few shows them all, else classes alone. */
+static ehm_code levels_open(ehm_loader *l, ehm_err *err) {
+    if (!l->opt.label_grid_h) return EHM_OK;
+    if (!ehm_dataset_n_map_classes(l->ds)) {
+        EHM_FAIL(err, EHM_E_CONFIG, "%s has no label maps, and labels of patches were asked for",
+                 ehm_dataset_spec(l->ds));
+        EHM_HINT(err, "label maps are images/NAME.jpg with labels/NAME.png beside them, or scenes:SEED:COUNT");
+        return EHM_E_CONFIG;
+    }
+    ehm_arena a = {0};
+    int64_t m = l->n < LEVELS_LOOK ? l->n : LEVELS_LOOK;
+    l->n_levels = 1, l->want = EHM_WANT_LABEL_MAPS;
+    for (int64_t i = 0; i < m && l->n_levels == 1; i++) {
+        ehm_sample s;
+        ehm_err ignored = {0}; /* a bad file is told when it is its turn */
+        ehm_code rc = ehm_dataset_read(l->ds, (int64_t)((__int128)i * l->n / m), &s,
+                                       EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS, NULL, &a, &ignored);
+        if (!rc && s.label_map.px && s.object_map.px && s.part_map.px)
+            l->n_levels = MAPS_MAX, l->want |= EHM_WANT_OBJECT_MAPS;
+        ehm_arena_reset(&a);
+    }
+    ehm_arena_free(&a);
+    l->n_patches = l->opt.label_grid_h * l->opt.label_grid_w;
     return EHM_OK;
 }
 
@@ -515,6 +601,8 @@ static ehm_code tables_open(ehm_loader *l, ehm_err *err) {
         ok = (b->pixels = ehm_block_alloc(bytes)) && (b->ids = EHM_NEW_N(a, int64_t, size)) &&
              (b->slots = EHM_NEW_N(a, int64_t, size)) && (b->labels = EHM_NEW_N(a, int32_t, size)) &&
              (b->state = EHM_NEW_N(a, uint8_t, size)) && (b->bad = EHM_NEW_N(a, bad_note *, size));
+        if (ok && l->n_levels)
+            ok = (b->patch_labels = EHM_NEW_N(a, int32_t, (size_t)size * (size_t)l->n_levels * (size_t)l->n_patches));
     }
     /* The ring may reach over several epochs of a small set; each keeps its own order while its batches are
      * worked on. */
@@ -566,6 +654,7 @@ ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt
     ehm_code rc = EHM_OK;
     if (opt->fit && !(l->opt.fit = ehm_arena_strdup(&l->arena, opt->fit)))
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
+    if (!rc) rc = levels_open(l, err);
     if (!rc) rc = tables_open(l, err);
     if (!rc) rc = cache_open(l, opt->cache_bytes, err);
     if (!rc) {

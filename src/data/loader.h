@@ -21,6 +21,7 @@ typedef struct {
     bool drop_last;               /* whole batches only; else the last batch is short */
     bool repeat;                  /* go on with the next epoch; else EHM_E_STOPPED after the last batch of epoch 0 (n = 0, err untouched) */
     uint64_t seed;
+    int32_t label_grid_h, label_grid_w; /* not 0: labels of patches come with each batch, for sets with label maps (EHM_E_CONFIG without) */
     int32_t n_workers;            /* threads; at least 1 */
     int32_t n_ahead;              /* batches in flight; 0: n_workers + 2 */
     int64_t cache_bytes;          /* memory for decoded pictures, used where a look at the sizes says that the whole set fits; 0 none */
@@ -34,6 +35,9 @@ typedef struct {
     const int64_t *ids;           /* [n] index in the dataset of the picture used */
     const int64_t *slots;         /* [n] index asked for by the order (differs from ids where a bad one was replaced); random draws use this */
     const int32_t *labels;        /* [n] */
+    const int32_t *patch_labels;  /* [n,n_levels,label_grid_h*label_grid_w] or NULL: the majority of a patch's labelled pixels under the same crop and
+                                   * flip (nearest), -1 where there is none; ties to the lower id. Scenes: part, object, class; else the label map alone */
+    int32_t n_levels;
     int64_t epoch, i_batch;       /* i_batch within the epoch */
     int64_t index;                /* batches since epoch 0, batch 0 */
 } ehm_batch;
