@@ -11,6 +11,7 @@
 #include "compute/compute.h"
 #include "data/loader.h"
 #include "net/shape.h"
+#include "recipe/affinity.h"
 
 typedef struct ehm_model ehm_model;
 typedef struct {
@@ -55,6 +56,13 @@ ehm_code ehm_model_tokens(ehm_model *m, const void *pixels, ehm_dtype type, int3
  * [n,1+L,1+L]. */
 ehm_code ehm_model_attention(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block,
                              bool per_head, float *out, ehm_err *err);
+/* What masks of a hierarchy are made from (recipe/affinity.h): similarity [n,L,L], attention [n,L,L], cls [n,L] f32; each may be NULL. o: which layers
+ * and how. Residual takes the mean stored beside the model; without one, or for other layers, it falls back to profile (*fell_back, may be NULL). */
+ehm_code ehm_model_affinity(ehm_model *m, const ehm_affinity_opt *o, const void *pixels, ehm_dtype type, int32_t n, float *similarity,
+                            float *attention, float *cls, bool *fell_back, ehm_err *err);
+/* The settings of the named groups as the model's run had them, where c has only defaults; nothing without a run. For drawing and evaluating with
+ * the run's own mask rule and tree. */
+ehm_code ehm_model_settings(const ehm_model *m, ehm_config *c, const char *groups, ehm_arena *a, ehm_err *err);
 /* Tokens after i_block blocks (0 = embeddings, depth or -1 = the last, before the final norm), f32 [n,1+L,D].
  */
 ehm_code ehm_model_hidden(ehm_model *m, const void *pixels, ehm_dtype type, int32_t n, int32_t i_block,

@@ -158,6 +158,7 @@ done:
 
 void ehm_model_close(ehm_model *m) {
     if (!m) return;
+    ehm_model_affinity_close(m);
     drop_tables(m);
     ehm_buf_free(m->probs);
     ehm_dev_close(m->d);

@@ -74,6 +74,8 @@ typedef struct {
 typedef struct {
     const ehm_tap *tap; int32_t n_taps;
     int32_t n_blocks;  /* run so many blocks; negative: all */
+    void (*look)(void *ctx, ehm_dev *d, int32_t i_block, ehm_view qkv); /* called when a block's queries, keys and values stand; NULL: nobody looks */
+    void *ctx;
     bool only_qkv;     /* the last of them stops once its queries, keys and values stand in ehm_stack_qkv */
 } ehm_taps;            /* NULL: all blocks, no taps */
 

@@ -152,6 +152,7 @@ void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t 
         ehm_norm_layer_fwd(d, h1, &c->norm1, x, &l->norm1, w);
         ehm_linear_fwd(d, qkv, h1, &l->qkv, w, ehm_view_none());
         tap_probs(d, p, c, i, b, n, taps);
+        if (taps && taps->look) taps->look(taps->ctx, d, i, qkv);
         if (taps && taps->only_qkv && i == last - 1) break;
         ehm_attn_fwd(d, &(ehm_attn_fwd_args){.out = att,
                                              .lse = lse_of(c, s, b, n),

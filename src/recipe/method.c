@@ -3,13 +3,12 @@
 
 static ehm_code bind_parts(ehm_method *m, const ehm_config *cfg, ehm_err *err) {
     if (!(m->recipe = ehm_recipe_find(cfg->recipe, err))) return EHM_E_CONFIG;
-    if (!(m->rule = ehm_mask_rule_find(cfg->mask ? cfg->mask : m->recipe->mask, err))) return EHM_E_CONFIG;
     if (!(m->corrupt = ehm_corrupt_find(m->recipe->corrupt, err)) ||
         !(m->target_kind = ehm_target_find(m->recipe->target, err)) ||
         !(m->head = ehm_head_find(m->recipe->head, err)) ||
         !(m->loss_kind = ehm_loss_find(m->recipe->loss, err)))
         return EHM_E_CONFIG;
-    EHM_TRY(ehm_parts_fit(m->recipe->name, m->rule, m->corrupt, m->target_kind, m->head, m->loss_kind, err));
+    EHM_TRY(ehm_parts_fit(m->recipe->name, m->corrupt, m->target_kind, m->head, m->loss_kind, err));
     if (m->head->needs_decoder && m->shape.decoder_depth < 1)
         return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: head \"%s\" needs a decoder, and the model has none",
                         m->recipe->name, m->head->name);
@@ -81,6 +80,7 @@ ehm_code ehm_method_open(ehm_method **out, const ehm_config *cfg, const ehm_vit_
     if (!ok)
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the method's tables (batch %d, %d patches)",
                       (int)batch, (int)shape->n_patches);
+    if (!rc) rc = ehm_method_masks_open(m, cfg, err);
 done:
     if (rc) ehm_method_close(m);
     else *out = m;
@@ -89,6 +89,7 @@ done:
 
 void ehm_method_close(ehm_method *m) {
     if (!m) return;
+    ehm_method_masks_close(m);
     ehm_params_free(&m->params);
     ehm_arena_free(&m->arena);
     ehm_arena_free(&m->scratch);
@@ -110,6 +111,7 @@ void ehm_method_plan(ehm_method *m, ehm_plan *plan) {
     ehm_weights_plan(&m->weights, &m->params, plan, EHM_MEM_PARAM, "", m->act);
     if (m->train) ehm_grads_plan(&m->grads, &m->params, plan);
     plan_inputs(m, plan);
+    ehm_method_masks_plan(m, plan);
     m->loss = ehm_plan_1d(plan, EHM_MEM_CACHE, NULL, real, 1);
     m->loss_kind->plan(&m->loss_cache, plan, rows, m->width);
     size_t mark = ehm_plan_mark(plan);
@@ -204,5 +206,6 @@ const char *ehm_method_loss_baseline(const ehm_method *m) {
 /* Backward is twice forward, but for the patch embedding, whose input needs no gradient. */
 double ehm_method_flops(const ehm_method *m) {
     double embed = 2.0 * m->n_visible * (double)m->shape.patch_pixels * m->shape.embed_dim;
-    return 3 * ehm_vit_flops_fwd(&m->shape, m->n_visible, true) - embed;
+    double teacher = m->masks.affinity ? ehm_affinity_flops(m->masks.affinity) : 0;
+    return 3 * ehm_vit_flops_fwd(&m->shape, m->n_visible, true) - embed + teacher;
 }

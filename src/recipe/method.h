@@ -30,6 +30,9 @@ const ehm_recipe *ehm_recipe_find(const char *name, ehm_err *err);
 /* Apply the recipe's defaults (origin recipe) to c. */
 ehm_code ehm_recipe_apply(const ehm_recipe *r, ehm_config *c, ehm_arena *a, ehm_err *err);
 
+/* What can be told from the settings alone, before any picture is looked at: mask rule and its options. */
+ehm_code ehm_recipe_check(const ehm_config *c, ehm_err *err);
+
 typedef struct ehm_method ehm_method;
 /* train: gradients and activation caches are planned; else forward only. batch: pictures a micro-batch. act:
  * EHM_F32 or EHM_BF16 (EHM_F64 on ref64). Copies what it needs of cfg. */
@@ -47,10 +50,31 @@ const struct ehm_vit_encoder *ehm_method_encoder(
 /* The normalisation of pixels, per channel on the 0..1 scale; after the plan. Mean 0 and std 1 until then. */
 ehm_code ehm_method_set_stats(ehm_method *m, ehm_dev *d, const double *mean, const double *std, int32_t n,
                               ehm_err *err);
-/* Draw masks for the batch (host), upload pixels and indices. b->n may be below batch only when not training.
+/* Draw masks for the batch (on the device's threads), upload pixels and indices. progress: u of the curriculum. Rules that follow the model's
+ * attention first run it over all patches, without gradient. b->n may be below batch only when not training.
  */
 ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed,
                          ehm_err *err);
+/* After an optimiser step, the step-th (from 1) of total: what follows the weights (a teacher's average) moves on. */
+void ehm_method_stepped(ehm_method *m, ehm_dev *d, int64_t step, int64_t total);
+/* EHM_MASK_NEEDS_ bits that the run may ask of its data: labels of patches. */
+uint32_t ehm_method_needs(const ehm_method *m);
+/* Weights stand as they will before step 1 (drawn, or read from a file): averages start from them. */
+void ehm_method_started(ehm_method *m, ehm_dev *d);
+/* After a checkpoint was put back: copies are made anew. */
+void ehm_method_restored(ehm_method *m, ehm_dev *d);
+/* What the loads since the last call had to say ("u", "tree_k", ...), averages over pictures; timings in milliseconds a load. Returns how many;
+ * names are static. The sums lie in ehm_method_meters until then, for checkpoints. */
+typedef struct { const char *name; double value; } ehm_method_metric;
+enum { EHM_METHOD_METRICS_MAX = 64 };
+int32_t ehm_method_metrics(ehm_method *m, ehm_method_metric out[EHM_METHOD_METRICS_MAX]);
+int32_t ehm_method_timings(ehm_method *m, ehm_method_metric out[EHM_METHOD_METRICS_MAX]);
+double *ehm_method_meters(ehm_method *m, int32_t *n);
+/* What a user should be told once about these masks; "" when there is nothing to say. */
+const char *ehm_method_note(const ehm_method *m);
+/* The running mean of attention and where it is from; false: the recipe has none. */
+struct ehm_affinity;
+const struct ehm_affinity *ehm_method_affinity(const ehm_method *m); /* NULL without a teacher */
 /* The same with given masks: visible [n, n_visible], masked [n, L - n_visible] (any order; visible in the
  * order the encoder sees). */
 ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible,

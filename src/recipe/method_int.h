@@ -8,8 +8,11 @@
 #ifndef EHM_RECIPE_METHOD_INT_H
 #define EHM_RECIPE_METHOD_INT_H
 #include "loss/loss.h"
+#include "mask/mask_file.h"
+#include "mask/tree_mask.h"
 #include "net/pixels.h"
 #include "net/vit.h"
+#include "recipe/affinity.h"
 #include "recipe/method.h"
 
 /* What the encoder gets to see. */
@@ -64,8 +67,29 @@ const ehm_corrupt *ehm_corrupt_find(const char *name, ehm_err *err); /* NULL and
 const ehm_target *ehm_target_find(const char *name, ehm_err *err);
 const ehm_head *ehm_head_find(const char *name, ehm_err *err);
 /* Do the pieces of a recipe fit? EHM_E_CONFIG names the two that do not. */
-ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c,
-                       const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err);
+ehm_code ehm_parts_fit(const char *recipe, const ehm_corrupt *c, const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err);
+
+/* Drawing masks: what the rule asks for, and what it said. See method_masks.c. */
+typedef struct {
+    ehm_mask_settings settings;
+    const char *arg;                         /* of the rule's spec; in the method's arena */
+    uint32_t ever;                           /* EHM_MASK_NEEDS_ of the whole run, --tree-log included */
+    bool log_trees, ema, warmup_random;
+    double half_life;
+    ehm_affinity *affinity;                  /* NULL: no teacher */
+    ehm_vit_encoder_pass pass;               /* all patches, forward only */
+    ehm_vit_encoder enc;
+    ehm_weights average;                     /* --tree-teacher ema */
+    ehm_view embed_idx, src, pos_idx, patches; bool routed;
+    ehm_mask_file *file; char *note;         /* what a user should be told once; NULL: nothing */
+    float *similarity, *attention, *cls, *colour; /* host, [batch, ..] */
+    ehm_mask_facts *facts; ehm_mask_shape *shapes; /* [batch] */
+    ehm_view loss_state; float *loss;        /* [2,L]: running mean of the loss of each place in the grid, and how often it was seen */
+    float *row_loss;                         /* host [batch * n_masked] */
+    ehm_arena *scratch; int32_t n_scratch;   /* one a thread */
+    double *meters;
+    double load_s[4]; int64_t n_loads;       /* teacher, similarity, tree, selection */
+} ehm_method_masks;
 
 struct ehm_method {
     ehm_arena arena, scratch;                /* run; one load */
@@ -86,12 +110,18 @@ struct ehm_method {
     int32_t cap_embed, cap_tokens, cap_masked; /* what is planned for */
 
     ehm_pixels pixels; bool has_stats;       /* told by set_stats */
+    bool pixels_loaded;                      /* this batch's are on the device already */
     ehm_view embed_idx, src, pos_idx, target_idx; /* INPUT, i32 */
     ehm_view patches, target, pred_masked, loss, dz;
 
     int32_t *visible, *masked, *host_embed, *host_src, *host_pos; /* [batch, ..] of the last load */
     int32_t n, n_visible, n_masked, n_embed, n_tokens;
+    ehm_method_masks masks;
 };
+ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *err);
+void ehm_method_masks_close(ehm_method *m);
+void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan);
+ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err);
 int32_t ehm_method_n_pred(const ehm_method *m); /* masked patches in training, else all */
 ehm_view ehm_method_target(const ehm_method *m); /* [n, n_masked, width] */
 #endif

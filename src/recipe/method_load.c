@@ -29,7 +29,7 @@ static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
     put_i32(d, m->pos_idx, m->host_pos, m->n, m->n_tokens);
     if (m->n_masked) put_i32(d, m->target_idx, m->masked, m->n, m->n_masked);
     m->head->load(m, d);
-    ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
+    if (!m->pixels_loaded) ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
     return EHM_OK;
 }
 
@@ -41,18 +41,8 @@ ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float pr
     if (m->n_visible < 1)
         return EHM_FAIL(err, EHM_E_ARG, "mask_ratio %g leaves no patch of %d visible", m->mask_ratio,
                         (int)m->shape.n_patches);
-    for (int64_t i = 0; i < b->n; i++) {
-        ehm_arena_reset(&m->scratch);
-        ehm_mask_in in = {.grid_h = m->shape.grid_h,
-                          .grid_w = m->shape.grid_w,
-                          .n_masked = m->n_masked,
-                          .n_views = 1,
-                          .progress_frac = progress,
-                          .rng = ehm_rng_of(seed, EHM_RNG_mask, (uint32_t)b->epoch,
-                                            (uint64_t)(b->slots ? b->slots[i] : i))};
-        ehm_mask mask = {.visible = m->visible + i * m->n_visible, .masked = m->masked + i * m->n_masked};
-        EHM_TRY(ehm_mask_draw(m->rule, &mask, &in, &m->scratch, err));
-    }
+    m->pixels_loaded = false;
+    EHM_TRY(ehm_method_masks_draw(m, d, b, progress, seed, err));
     return finish(m, d, b);
 }
 
@@ -74,6 +64,7 @@ static ehm_code check_lists(const ehm_method *m, int64_t i, const int32_t *visib
 ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible,
                                const int32_t *masked, int32_t n_visible, ehm_err *err) {
     int32_t L = m->shape.n_patches, n_masked = L - n_visible;
+    m->pixels_loaded = false;
     EHM_TRY(check_batch(m, b, err));
     if (n_visible < 1 || n_visible > L)
         return EHM_FAIL(err, EHM_E_ARG, "%d of %d patches visible", (int)n_visible, (int)L);

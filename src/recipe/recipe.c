@@ -1,9 +1,9 @@
 #include "recipe/method_int.h"
 #include <string.h>
 
-#define RECIPE(id, what, from, m, c, t, h, l, ...)                            \
+#define RECIPE(id, title, what, from, m, c, t, h, l, ...)                            \
     static const ehm_override overrides_##id[] = {__VA_ARGS__, {NULL, NULL}}; \
-    static const ehm_recipe recipe_##id = {.name = #id,                       \
+    static const ehm_recipe recipe_##id = {.name = title,                     \
                                            .summary = what,                   \
                                            .source = from,                    \
                                            .mask = m,                         \
@@ -88,8 +88,7 @@ const ehm_target *ehm_target_find(const char *name, ehm_err *err) { FIND("target
 const ehm_head *ehm_head_find(const char *name, ehm_err *err) { FIND("head", ehm_head, heads); }
 #undef FIND
 
-ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_corrupt *c,
-                       const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err) {
+ehm_code ehm_parts_fit(const char *recipe, const ehm_corrupt *c, const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err) {
     if (c->drops && !h->speaks_of_dropped)
         return EHM_FAIL(
             err, EHM_E_CONFIG,
@@ -103,9 +102,5 @@ ehm_code ehm_parts_fit(const char *recipe, const ehm_mask_rule *rule, const ehm_
         return EHM_FAIL(err, EHM_E_CONFIG, "recipe %s: target \"%s\" is %s, but loss \"%s\" compares %s",
                         recipe, t->name, ehm_target_kind_name(t->gives), l->name,
                         ehm_target_kind_name(l->wants));
-    if (rule->needs)
-        return EHM_FAIL(
-            err, EHM_E_CONFIG, "mask rule \"%s\" needs %s, which recipe %s does not give", rule->name,
-            rule->needs & EHM_MASK_NEEDS_ATTENTION ? "the model's attention" : "a score a patch", recipe);
     return EHM_OK;
 }

@@ -79,13 +79,20 @@ static ehm_code metrics_line(ehm_train *t, const walk *k, ehm_err *err) {
     put_f64(&w, "grad_norm", norm);
     put_f64(&w, "loss_z", m->loss_z);
     put_f64(&w, "grad_norm_z", m->norm_z);
-    put_f64(&w, "progress", k->out.progress);
+    ehm_method_metric extra[EHM_METHOD_METRICS_MAX];
+    int32_t n_extra = ehm_method_metrics(t->method, extra);
+    for (int32_t i = 0; i < n_extra; i++) put_f64(&w, extra[i].name, extra[i].value);
     ehm_json_end(&w);
     if (t->text.failed) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for a line", t->cfg.out);
     EHM_TRY(ehm_run_metric(t->run, t->text.s, err));
     EHM_TRY(ehm_run_scalar(t->run, t->step, "train/loss", loss, err));
     EHM_TRY(ehm_run_scalar(t->run, t->step, "train/lr", k->out.lr, err));
     EHM_TRY(ehm_run_scalar(t->run, t->step, "train/grad_norm", norm, err));
+    for (int32_t i = 0; i < n_extra; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "mask/%s", extra[i].name);
+        EHM_TRY(ehm_run_scalar(t->run, t->step, tag, extra[i].value, err));
+    }
     *m = (ehm_meters){0};
     return EHM_OK;
 }
@@ -100,6 +107,9 @@ static ehm_code timing_line(ehm_train *t, walk *k, ehm_err *err) {
     put_f64(&w, "images_per_s", rate);
     put_f64(&w, "wait_frac", span > 0 ? (wait - k->line_wait_s) / span : 0);
     put_f64(&w, "seconds", now - k->started_s);
+    ehm_method_metric parts[EHM_METHOD_METRICS_MAX];
+    int32_t n_parts = ehm_method_timings(t->method, parts);
+    for (int32_t i = 0; i < n_parts; i++) put_f64(&w, parts[i].name, parts[i].value);
     ehm_json_key(&w, "rss"), ehm_json_i64(&w, resident_bytes());
     ehm_json_end(&w);
     k->line_s = now, k->line_wait_s = wait, k->line_step = t->step;
@@ -144,7 +154,11 @@ static ehm_code load_init(ehm_train *t, ehm_err *err) {
         EHM_HINT(err, "a run folder has one when the run is finished");
         return EHM_E_CONFIG;
     }
-    EHM_TRY(ehm_st_open(&f, path, err));
+    ehm_code opened = ehm_st_open(&f, path, err);
+    if (opened) {
+        if (!ehm_file_exists(path)) ehm_path_hint_near(err, path);
+        return opened;
+    }
     ehm_weights *w = ehm_method_weights(t->method);
     ehm_code rc = EHM_OK;
     for (int32_t i = 0; i < ehm_st_count(f) && !rc; i++) { /* a deeper encoder cut short is another network, not these weights */
@@ -170,10 +184,13 @@ static ehm_code set_weights(ehm_train *t, ehm_err *err) {
     EHM_TRY(ehm_method_set_stats(t->method, t->dev, t->facts.mean, t->facts.std, t->facts.shape.channels, err));
     ehm_method_init(t->method, t->dev, (uint64_t)t->cfg.seed);
     if (t->resume_step >= 0) {
+        if (t->cfg.init && t->cfg.origin[EHM_SETI_init] == EHM_FROM_FLAG)
+            ehm_train_say(t, EHM_LOG_WARN, "--init %s is not read: the run goes on from its own checkpoint", t->cfg.init);
         EHM_TRY(ehm_train_restore(t, err));
         return EHM_OK;
     }
     if (t->cfg.init) EHM_TRY(load_init(t, err));
+    ehm_method_started(t->method, t->dev);
     if (t->cfg.ema > 0) ehm_ema_start(t->dev, t->average.flat, ehm_method_weights(t->method)->flat, EHM_PARAM_GROUPS);
     return ehm_dev_check(t->dev, err);
 }
@@ -210,10 +227,12 @@ static ehm_code begin(ehm_train *t, walk *k, ehm_err *err) {
     EHM_TRY(ehm_train_open_loader(t, err));
     t->lr_sum = ehm_schedule_lr_sum(&t->schedule, 0, t->step);
     t->lr_sum_total = ehm_schedule_lr_sum(&t->schedule, 0, ehm_schedule_total(&t->schedule));
+    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, (int64_t)ceil(t->schedule.seg[0].warmup_steps));
     k->started_s = k->line_s = t->saved_at_s = ehm_clock_s();
     k->first_step = k->line_step = t->step;
     const char *baseline = ehm_method_loss_baseline(t->method);
     if (t->step) ehm_train_say(t, EHM_LOG_INFO, "going on from step %lld of %lld", (long long)t->step, (long long)ehm_schedule_total(&t->schedule));
+    if (*ehm_method_note(t->method)) ehm_train_say(t, EHM_LOG_NOTE, "%s", ehm_method_note(t->method));
     if (*baseline) ehm_train_say(t, EHM_LOG_INFO, "loss: %s", baseline);
     return call_hooks(t, k, BEGUN, false, err);
 }
@@ -244,6 +263,7 @@ static ehm_code fit_length(ehm_train *t, const walk *k, ehm_err *err) {
     t->fit.pending = false;
     t->facts.total_steps = total, t->facts.warmup_steps = warmup;
     t->lr_sum_total = ehm_schedule_lr_sum(&t->schedule, 0, total);
+    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, (int64_t)ceil(t->schedule.seg[0].warmup_steps));
     if (!asked) {
         ehm_config_put_i64(&t->cfg, EHM_SETI_steps, total, EHM_FROM_MACHINE);
         ehm_config_put_f64(&t->cfg, EHM_SETI_epochs, ehm_train_epoch_of(t, total), EHM_FROM_MACHINE);

@@ -29,6 +29,7 @@ static ehm_code count(ehm_train *t, int64_t batch, ehm_err *err) {
     for (int i = 0; i < EHM_MEM_KINDS; i++) t->facts.plan_bytes[i] = ehm_plan_bytes(&p, i);
     t->facts.flops_per_picture = ehm_method_flops(m);
     t->facts.n_visible = ehm_method_n_visible(m);
+    t->facts.mask_needs = ehm_method_needs(m);
     t->facts.loader_bytes = loader_bytes(t, batch);
     ehm_plan_free(&p);
     ehm_method_close(m);

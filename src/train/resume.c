@@ -13,7 +13,7 @@ static bool decides(int32_t i) {
     static const int32_t common[] = {EHM_SETI_seed, EHM_SETI_dtype, EHM_SETI_channels, EHM_SETI_alpha, EHM_SETI_limit, EHM_SETI_max_pixels, EHM_SETI_log_every};
     for (size_t k = 0; k < sizeof common / sizeof common[0]; k++)
         if (common[k] == i) return true;
-    return ehm_in_groups("size,transform,model,recipe,mask,batch,train", ehm_settings[i].group);
+    return ehm_in_groups("size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train", ehm_settings[i].group);
 }
 
 static const struct { const char *name; size_t offset; } shape_fields[] = {
@@ -224,7 +224,11 @@ ehm_code ehm_train_restore(ehm_train *t, ehm_err *err) {
     EHM_TRY(compare_entries(t, err));
     EHM_TRY(ehm_ckpt_read_chunks(t->cfg.out, t->resume_step, "state.bin", t->chunk, EHM_STATE_CHUNK, restore_chunk, &r, err));
     if (r.i != t->plan.n_entries) return EHM_FAIL(err, EHM_E_FORMAT, "%s: state.bin ends early", t->cfg.out);
-    ehm_weights_refresh(ehm_method_weights(t->method), t->dev);
+    ehm_method_restored(t->method, t->dev);
+    int32_t n = 0, i = 0;
+    double *meters = ehm_method_meters(t->method, &n);
+    const ehm_json *kept = ehm_json_get(t->saved, "method_meters");
+    for (const ehm_json *v = kept ? kept->first : NULL; v && i < n; v = v->next) meters[i++] = v->num;
     const ehm_json *m = ehm_json_get(t->saved, "meters");
     t->meters = (ehm_meters){ehm_json_num_or(m, "loss_sum", 0), ehm_json_num_or(m, "norm_sum", 0), ehm_json_num_or(m, "loss_z", 0), ehm_json_num_or(m, "norm_z", 0), ehm_json_i64_or(m, "n", 0)};
     restore_window(&t->loss_window, ehm_json_get(t->saved, "loss_window"));
@@ -296,6 +300,12 @@ static void write_state_text(ehm_train *t) {
     ehm_json_obj(w);
     put_f64(w, "loss_sum", t->meters.loss_sum), put_f64(w, "norm_sum", t->meters.norm_sum), put_f64(w, "loss_z", t->meters.loss_z), put_f64(w, "norm_z", t->meters.norm_z);
     put_i64(w, "n", t->meters.n);
+    ehm_json_end(w);
+    int32_t n_meters;
+    const double *meters = ehm_method_meters(t->method, &n_meters);
+    ehm_json_key(w, "method_meters");
+    ehm_json_arr(w);
+    for (int32_t i = 0; i < n_meters; i++) ehm_json_f64(w, meters[i]);
     ehm_json_end(w);
     ehm_json_end(w);
     ehm_str_addc(&t->state_text, '\n');

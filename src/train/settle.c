@@ -295,6 +295,25 @@ static ehm_code settle_disk(ehm_train *t, ehm_err *err) {
     return EHM_E_IO;
 }
 
+/* ---- masks ---- */
+
+static ehm_code settle_masks(ehm_train *t, ehm_err *err) {
+    ehm_config *c = &t->cfg;
+    if (is_auto(c->progress)) ehm_config_put_str(c, EHM_SETI_progress, "lr", EHM_FROM_DEFAULT);
+    if (strcmp(c->progress, "lr") && strcmp(c->progress, "step") && strcmp(c->progress, "epoch")) {
+        EHM_FAIL(err, EHM_E_CONFIG, "--progress %s: must be lr, step or epoch", c->progress);
+        EHM_HINT(err, "lr counts the share of the summed learning rate, the default");
+        return EHM_E_CONFIG;
+    }
+    bool maps = t->ds && ehm_dataset_n_map_classes(t->ds) > 0;
+    if (t->ds && !maps && (t->facts.mask_needs & EHM_MASK_NEEDS_LABELS || c->tree_labels)) {
+        EHM_FAIL(err, EHM_E_CONFIG, "%s needs pixel labels, and %s has none", c->tree_labels ? "--tree-labels" : "--tree-source labels", ehm_dataset_spec(t->ds));
+        EHM_HINT(err, "a set with images/ and labels/ side by side, or scenes:0:5000");
+        return EHM_E_CONFIG;
+    }
+    return EHM_OK;
+}
+
 /* ---- all of it ---- */
 
 static ehm_code settle(ehm_train *t, ehm_err *err) {
@@ -302,12 +321,14 @@ static ehm_code settle(ehm_train *t, ehm_err *err) {
     if (!recipe) return err && err->code ? err->code : EHM_E_CONFIG;
     EHM_TRY(ehm_recipe_apply(recipe, &t->cfg, &t->arena, err));
     t->why[EHM_SETI_recipe] = recipe->summary;
+    EHM_TRY(ehm_recipe_check(&t->cfg, err));
     EHM_TRY(settle_machine(t, err));
     EHM_TRY(settle_data(t, err));
     EHM_TRY(settle_shape(t, err));
     if (t->resume_step >= 0) EHM_TRY(ehm_train_check_saved(t, err));
     EHM_TRY(settle_cache(t, err));
     EHM_TRY(ehm_train_choose_batch(t, err));
+    EHM_TRY(settle_masks(t, err));
     EHM_TRY(settle_length(t, err));
     EHM_TRY(settle_disk(t, err));
     return settle_stats(t, err);
@@ -382,6 +403,7 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
                           .crop_min = t->cfg.crop_min, .crop_max = t->cfg.crop_max, .flip = t->cfg.flip, .fit = t->cfg.fit, .shuffle = true,
                           .drop_last = true, .repeat = true, .seed = (uint64_t)t->cfg.seed, .n_workers = t->facts.n_workers,
                           .cache_bytes = (int64_t)t->facts.cache_bytes, .max_bad = t->cfg.max_bad};
+    if (t->facts.mask_needs & EHM_MASK_NEEDS_LABELS) opt.label_grid_h = t->facts.shape.grid_h, opt.label_grid_w = t->facts.shape.grid_w;
     ehm_loader_close(t->loader);
     t->loader = NULL;
     return ehm_loader_open(&t->loader, t->ds, &opt, t->step * t->cfg.accum_iter, err);
@@ -389,11 +411,11 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
 
 /* ---- printed ---- */
 
-static bool shown(const ehm_config *c, int32_t i) {
-    static const char groups[] = "data,read,loading,size,transform,model,recipe,mask,batch,train,output,run";
+static bool shown(const ehm_config *c, int32_t i, bool trees) {
+    static const char groups[] = "data,read,loading,size,transform,model,recipe,mask,live,batch,train,output,run";
     const ehm_setting *s = &ehm_settings[i];
     if (i == EHM_SETI_seed || i == EHM_SETI_threads || i == EHM_SETI_device || i == EHM_SETI_dtype) return true;
-    if (!ehm_in_groups(groups, s->group)) return false;
+    if (!ehm_in_groups(groups, s->group) && !(trees && ehm_in_groups("tree,linkage,progress", s->group))) return false;
     const void *p = (const char *)c + s->offset;
     if (s->kind == EHM_SET_STR) return *(const char *const *)p != NULL;
     if (s->kind == EHM_SET_BOOL && !strcmp(s->group, "run")) return *(const bool *)p;
@@ -410,7 +432,7 @@ void ehm_train_show(ehm_train *t) {
     for (int i = 0; i < EHM_MEM_KINDS; i++) all += t->facts.plan_bytes[i];
     ehm_train_say(t, EHM_LOG_INFO, "%-18s %-24s from", "setting", "value");
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
-        if (!shown(&t->cfg, i)) continue;
+        if (!shown(&t->cfg, i, t->facts.mask_needs & EHM_MASK_NEEDS_SIMILARITY)) continue;
         const char *why = t->why[i], *text = ehm_config_text(&t->cfg, i, &value);
         ehm_train_say(t, EHM_LOG_INFO, "%-18s %-24s %s%s%s", ehm_settings[i].key, text, ehm_origin_name((ehm_origin)t->cfg.origin[i]), *why ? ": " : "", why);
     }

@@ -1,6 +1,7 @@
 /* One step, read from top to bottom; and what is found out when its numbers are not finite. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include "base/file.h"
 #include "train/train_int.h"
 
@@ -85,6 +86,28 @@ static ehm_code not_finite(ehm_train *t, const ehm_step_out *s, ehm_err *err) {
 
 /* ---- the step ---- */
 
+/* Progress q as the setting counts it, of a step: the share of the summed learning rate, of the steps, or of whole epochs. */
+static double progress_of(const ehm_train *t, int64_t step, double lr_sum) {
+    double total = (double)ehm_schedule_total(&t->schedule);
+    if (!strcmp(t->cfg.progress, "step")) return (double)step / total;
+    if (!strcmp(t->cfg.progress, "epoch")) {
+        double epochs = ehm_train_epoch_of(t, ehm_schedule_total(&t->schedule));
+        return epochs > 0 ? fmin(1, floor(ehm_train_epoch_of(t, step)) / epochs) : 0;
+    }
+    return ehm_schedule_progress(&t->schedule, step, lr_sum, t->lr_sum_total);
+}
+
+/* u of the curriculum: 0 until the warm-up is over, 1 from progress_end on. */
+double ehm_train_u(const ehm_train *t) {
+    int64_t warm = (int64_t)ceil(t->schedule.seg[0].warmup_steps);
+    if (t->schedule.seg[t->schedule.n - 1].origin_step > 0) return 1; /* an extended run: the curriculum is over */
+    if (t->step <= warm) return 0;
+    double a = progress_of(t, warm, t->lr_sum_warm), b = t->cfg.progress_end, q = progress_of(t, t->step, t->lr_sum);
+    if (b <= a) return 1;
+    double u = (q - a) / (b - a);
+    return u < 0 ? 0 : u > 1 ? 1 : u;
+}
+
 ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     ehm_weights *w = ehm_method_weights(t->method);
     ehm_view grad[EHM_ADAMW_GROUPS];
@@ -93,11 +116,17 @@ ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     float loss = 0, norm = 0;
 
     out->lr = ehm_schedule_lr(&t->schedule, t->step);
-    out->progress = ehm_schedule_progress(&t->schedule, t->step, t->lr_sum, t->lr_sum_total);
+    out->progress = ehm_train_u(t);
     zero_gradients(t);
     for (int64_t i = 0; i < t->cfg.accum_iter; i++) {
-        ehm_code rc = micro_batch(t, &batch, i, out->progress, err);
+        ehm_err why = {0};
+        ehm_code rc = micro_batch(t, &batch, i, out->progress, &why);
+        if (rc == EHM_E_NUMERIC) { /* the masks follow weights that blew up: the loss would show it next */
+            out->loss = out->norm = NAN;
+            return not_finite(t, out, err);
+        }
         if (rc) {
+            if (err && !err->code) *err = why;
             EHM_WHILE(err, "step %lld", (long long)t->step + 1);
             return rc;
         }
@@ -109,6 +138,7 @@ ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     ehm_dev_label(t->dev, "optimiser");
     ehm_clip_run(&t->clip, t->dev, grad, EHM_ADAMW_GROUPS, t->loss_mean, (float)t->cfg.clip_grad, 1.0f);
     ehm_adamw_step(&t->adamw, t->dev, group, t->clip.factor, out->lr, t->step + 1);
+    ehm_method_stepped(t->method, t->dev, t->step + 1, ehm_schedule_total(&t->schedule));
     if (t->cfg.ema > 0) ehm_ema_step(t->dev, t->average.flat, w->flat, EHM_PARAM_GROUPS, t->cfg.ema);
     ehm_dev_label(t->dev, NULL);
     ehm_code rc = ehm_dev_check(t->dev, err);

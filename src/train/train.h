@@ -21,7 +21,7 @@ typedef enum {
     EHM_TRAIN_PLAN  /* sizes only: no run folder, no measuring of mean and std; data may be absent */
 } ehm_train_purpose;
 /* Groups of settings that training reads. */
-#define EHM_TRAIN_GROUPS "common,data,read,loading,size,transform,model,recipe,mask,batch,train,output,run"
+#define EHM_TRAIN_GROUPS "common,data,read,loading,size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run"
 
 /* What was settled. Valid from ehm_train_open until close (not for a finished run). */
 typedef struct {
@@ -38,6 +38,7 @@ typedef struct {
     int64_t checkpoint_bytes, disk_needed, disk_free; /* disk_free -1: not known */
     double mean[256], std[256];
     bool has_stats;
+    uint32_t mask_needs;              /* EHM_MASK_NEEDS_ of the whole run */
 } ehm_train_facts;
 
 /* given is copied; its strings must live until close. EHM_E_CONFIG, EHM_E_MISMATCH (resume: the first setting, shape or data that differs,
@@ -71,6 +72,9 @@ ehm_dev *ehm_train_device(ehm_train *t);
 ehm_run *ehm_train_run_folder(ehm_train *t);
 ehm_dataset *ehm_train_dataset(ehm_train *t);
 const ehm_weights *ehm_train_average(const ehm_train *t); /* NULL without --ema */
+
+/* model.safetensors (and attention_mean.safetensors where there is one) of now into dir, for a hook that draws or evaluates: ehm_model_open reads it. */
+ehm_code ehm_train_snapshot(ehm_train *t, const char *dir, ehm_err *err);
 
 typedef struct {
     int64_t steps, steps_here;        /* of the run, of this call */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "exchange/weights_file.h"
+#include "recipe/affinity.h"
 #include "train/train_int.h"
 
 static void put_i64(ehm_json_w *w, const char *key, int64_t v) { ehm_json_key(w, key), ehm_json_i64(w, v); }
@@ -73,7 +74,8 @@ ehm_code ehm_train_write_config(ehm_train *t, ehm_err *err) {
     return rc;
 }
 
-static ehm_code save_pair(ehm_train *t, const ehm_weights *w, const char *model, const char *encoder, ehm_err *err) {
+/* Into dir; encoder may be NULL. */
+static ehm_code save_weights(ehm_train *t, const ehm_weights *w, const char *dir, const char *model, const char *encoder, ehm_err *err) {
     ehm_arena a = {0};
     const ehm_config *c = &t->cfg;
     ehm_weights_info info = {.shape = t->facts.shape, .has_decoder = true, .norm_pix = c->norm_pix_loss, .has_stats = true};
@@ -82,16 +84,57 @@ static ehm_code save_pair(ehm_train *t, const ehm_weights *w, const char *model,
     snprintf(info.fit, sizeof info.fit, "%s", c->fit);
     snprintf(info.recipe, sizeof info.recipe, "%s", c->recipe);
     snprintf(info.mask, sizeof info.mask, "%s", c->mask);
-    char *m = ehm_run_path(t->run, model, &a), *e = ehm_run_path(t->run, encoder, &a);
-    ehm_code rc = m && e ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", c->out);
+    char *m = ehm_path_join(&a, dir, model), *e = encoder ? ehm_path_join(&a, dir, encoder) : NULL;
+    ehm_code rc = m && (e || !encoder) ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", c->out);
     if (!rc) rc = ehm_weights_save(m, w, t->dev, &info, false, err);
-    if (!rc) rc = ehm_weights_save(e, w, t->dev, &info, true, err);
+    if (!rc && e) rc = ehm_weights_save(e, w, t->dev, &info, true, err);
+    ehm_arena_free(&a);
+    return rc;
+}
+
+/* What residual similarity subtracts, for forward-only uses of the model. */
+static ehm_code save_attention_mean(ehm_train *t, const char *path, ehm_err *err) {
+    const ehm_affinity *a = ehm_method_affinity(t->method);
+    ehm_view mean = a ? ehm_affinity_mean(a) : ehm_view_none();
+    if (!mean.rank) return EHM_OK;
+    const ehm_affinity_opt *o = ehm_affinity_options(a);
+    ehm_arena arena = {0};
+    ehm_str layers = {0};
+    for (int32_t i = 0; i < o->n_layers; i++) ehm_str_addf(&layers, "%s%d", i ? "," : "", (int)o->layer[i]);
+    float *v = EHM_NEW_N(&arena, float, (size_t)ehm_view_count(mean)), *count = EHM_NEW_N(&arena, float, o->n_layers);
+    ehm_code rc = v && count && !layers.failed ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
+    if (rc) goto done;
+    ehm_view counts = ehm_affinity_mean_count(a);
+    ehm_download(t->dev, v, mean, ehm_view_bytes(mean));
+    ehm_download(t->dev, count, counts, ehm_view_bytes(counts));
+    if ((rc = ehm_dev_check(t->dev, err))) goto done;
+    if (!(count[0] > 0)) goto done; /* no tree was drawn yet, so there is no mean */
+    ehm_st_tensor tensor = {.name = "attention_mean", .dtype = EHM_F32, .rank = 4, .count = ehm_view_count(mean), .data = v, .bytes = ehm_view_bytes(mean)};
+    for (int i = 0; i < 4; i++) tensor.dim[i] = mean.dim[i];
+    ehm_st_meta meta[] = {{"layers", ehm_str_c(&layers)}, {"profile_per", o->per_head ? "head" : "layer"}, {"attention_rows", o->raw_rows ? "raw" : "renormalise"}};
+    rc = ehm_st_write(path, &tensor, 1, meta, 3, err);
+done:
+    ehm_str_free(&layers);
+    ehm_arena_free(&arena);
+    return rc;
+}
+
+ehm_code ehm_train_snapshot(ehm_train *t, const char *dir, ehm_err *err) {
+    ehm_arena a = {0};
+    char *mean = ehm_path_join(&a, dir, "attention_mean.safetensors");
+    ehm_code rc = mean ? save_weights(t, ehm_method_weights(t->method), dir, "model.safetensors", NULL, err) : EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", dir);
+    if (!rc) rc = save_attention_mean(t, mean, err);
     ehm_arena_free(&a);
     return rc;
 }
 
 ehm_code ehm_train_export(ehm_train *t, ehm_err *err) {
-    EHM_TRY(save_pair(t, ehm_method_weights(t->method), "model.safetensors", "encoder.safetensors", err));
-    if (t->cfg.ema > 0) EHM_TRY(save_pair(t, &t->average, "ema.safetensors", "ema_encoder.safetensors", err));
+    ehm_arena a = {0};
+    char *mean = ehm_run_path(t->run, "attention_mean.safetensors", &a);
+    ehm_code rc = mean ? save_attention_mean(t, mean, err) : EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", t->cfg.out);
+    ehm_arena_free(&a);
+    if (rc) return rc;
+    EHM_TRY(save_weights(t, ehm_method_weights(t->method), t->cfg.out, "model.safetensors", "encoder.safetensors", err));
+    if (t->cfg.ema > 0) EHM_TRY(save_weights(t, &t->average, t->cfg.out, "ema.safetensors", "ema_encoder.safetensors", err));
     return EHM_OK;
 }

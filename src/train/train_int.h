@@ -50,7 +50,7 @@ struct ehm_train {
 
     ehm_schedule schedule;
     int64_t step;                       /* finished ones */
-    double lr_sum, lr_sum_total;
+    double lr_sum, lr_sum_total, lr_sum_warm; /* before this step, of all, of the first warm-up */
     ehm_z_window loss_window, norm_window;
     ehm_meters meters;
     ehm_fit fit;
@@ -84,6 +84,7 @@ ehm_code ehm_train_save(ehm_train *t, ehm_err *err);        /* a checkpoint of n
 /* step.c */
 typedef struct { double loss, norm, lr, progress; } ehm_step_out;
 ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err);
+double ehm_train_u(const ehm_train *t);            /* progress of the curriculum at t->step, 0..1 */
 
 /* train_export.c */
 ehm_code ehm_train_write_config(ehm_train *t, ehm_err *err);

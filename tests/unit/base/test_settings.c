@@ -212,7 +212,7 @@ TEST(settings, groups) {
     ehm_config_write(&c, "mask", true, &w);
     ehm_json_end(&w);
     CHECK_STR(s.s, "{\"mask\": {\"value\": \"random\", \"origin\": \"default\"}, \"mask_ratio\": {\"value\": "
-                   "0.75, \"origin\": \"default\"}}");
+                   "0.75, \"origin\": \"default\"}, \"mask_file\": {\"value\": null, \"origin\": \"default\"}}");
     ehm_str_free(&s);
 }
 

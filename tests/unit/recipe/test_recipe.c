@@ -12,13 +12,13 @@ TEST(recipe, table_names_parts_that_exist_and_fit) {
     ehm_err err = {0};
     int32_t n = 0;
     for (const ehm_recipe *const *r = ehm_recipes; *r; r++, n++) {
-        const ehm_mask_rule *rule = ehm_mask_rule_find((*r)->mask, &err);
+        const ehm_mask_rule *rule = ehm_mask_rule_find((*r)->mask, NULL, &err);
         const ehm_corrupt *c = ehm_corrupt_find((*r)->corrupt, &err);
         const ehm_target *t = ehm_target_find((*r)->target, &err);
         const ehm_head *h = ehm_head_find((*r)->head, &err);
         const ehm_loss *l = ehm_loss_find((*r)->loss, &err);
         REQUIRE(rule && c && t && h && l);
-        CHECK_OK(ehm_parts_fit((*r)->name, rule, c, t, h, l, &err), &err);
+        CHECK_OK(ehm_parts_fit((*r)->name, c, t, h, l, &err), &err);
         CHECK(ehm_recipe_find((*r)->name, &err) == *r);
         for (const ehm_override *o = (*r)->defaults; o->key; o++) CHECK(ehm_setting_find(o->key) >= 0);
     }
@@ -29,20 +29,15 @@ TEST(recipe, table_names_parts_that_exist_and_fit) {
 
 TEST(recipe, pieces_that_do_not_fit_are_both_named) {
     ehm_err err = {0};
-    const ehm_mask_rule *rule = ehm_mask_rule_find("random", &err);
     const ehm_head linear = {.name = "linear", .gives = EHM_TARGET_VALUES},
                    classes = {.name = "classes", .gives = EHM_TARGET_CLASSES, .speaks_of_dropped = true};
     const ehm_loss ce = {.name = "ce", .wants = EHM_TARGET_CLASSES};
-    const ehm_mask_rule needy = {.name = "needy", .needs = EHM_MASK_NEEDS_ATTENTION};
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &linear, &ce, &err), &err,
+    CHECK_FAILS(ehm_parts_fit("r", &ehm_corrupt_drop, &ehm_target_pixels, &linear, &ce, &err), &err,
                 EHM_E_CONFIG, "corruption \"drop\" drops patches, and head \"linear\"");
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &classes, &ce, &err), &err,
+    CHECK_FAILS(ehm_parts_fit("r", &ehm_corrupt_drop, &ehm_target_pixels, &classes, &ce, &err), &err,
                 EHM_E_CONFIG, "target \"pixels\" is values, but head \"classes\"");
-    CHECK_FAILS(ehm_parts_fit("r", rule, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder, &ce, &err),
+    CHECK_FAILS(ehm_parts_fit("r", &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder, &ce, &err),
                 &err, EHM_E_CONFIG, "target \"pixels\" is values, but loss \"ce\"");
-    CHECK_FAILS(ehm_parts_fit("r", &needy, &ehm_corrupt_drop, &ehm_target_pixels, &ehm_head_decoder,
-                              ehm_loss_find("mse", &err), &err),
-                &err, EHM_E_CONFIG, "mask rule \"needy\" needs the model's attention");
 }
 
 TEST(recipe, defaults_yield_to_flags) {

@@ -62,17 +62,17 @@ static ehm_code stepped(void *user, const ehm_train_at *at, ehm_err *err) {
     return EHM_OK;
 }
 
-static void count_on(const char *device, const char *dtype) {
+static void count_on(const char *device, const char *dtype, const char *mask) {
     fixture f;
     ehm_train *t;
     ehm_train_result res;
     span s = {0};
     ehm_train_hook hook = {.user = &s, .begun = begun, .stepped = stepped};
     ehm_dev *d = NULL;
-    fx_begin(&f, "r");
+    fx_begin(&f, mask);
     if (ehm_dev_open(&d, device, 2, &f.err)) SKIP("this device does not run here");
     ehm_dev_close(d);
-    fx_set(&f, "device", device), fx_set(&f, "dtype", dtype), fx_set(&f, "threads", "2"), fx_set(&f, "steps", "40"), fx_set(&f, "save_every", "60"), fx_set(&f, "ema", "0.9");
+    fx_set(&f, "device", device), fx_set(&f, "dtype", dtype), fx_set(&f, "threads", "2"), fx_set(&f, "steps", "40"), fx_set(&f, "save_every", "60"), fx_set(&f, "ema", "0.9"), fx_set(&f, "mask", mask);
     fx_set(&f, "accum_iter", "2"), fx_set(&f, "log_every", "1"); /* lines are part of stepping */
     REQUIRE_OK(ehm_train_open(&t, &f.c, EHM_TRAIN_RUN, &f.err), &f.err);
     ehm_code rc = ehm_train_run(t, &hook, 1, &res, &f.err);
@@ -91,9 +91,14 @@ static void count_on(const char *device, const char *dtype) {
     fx_end(&f);
 }
 
-TEST(zero_alloc, ref) { count_on("ref", "f32"); }
-TEST(zero_alloc, cpu_f32) { count_on("cpu", "f32"); }
-TEST(zero_alloc, cpu_bf16) { count_on("cpu", "bf16"); }
+TEST(zero_alloc, ref) { count_on("ref", "f32", "random"); }
+TEST(zero_alloc, cpu_f32) { count_on("cpu", "f32", "random"); }
+TEST(zero_alloc, cpu_bf16) { count_on("cpu", "bf16", "random"); }
+/* Every rule that may be trained with, as K falls from all patches to a few. */
+TEST(zero_alloc, every_rule) {
+    for (const ehm_mask_rule *const *r = ehm_mask_rules; *r; r++)
+        if (!(*r)->inexact && strcmp((*r)->name, "file") && strcmp((*r)->name, "scores")) count_on("cpu", "f32", (*r)->name);
+}
 #else
 TEST(zero_alloc, ref) { SKIP("arenas pass each request to malloc in sanitizer builds, or the C library is not glibc"); }
 #endif
