@@ -88,7 +88,7 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
     const ehm_vit_shape *s = ehm_model_shape(m);
     int32_t n = s->n_patches, pp = s->patch_pixels;
     double mean[256], std[256];
-    float *orig = EHM_NEW_N(a, float, (int64_t)n * pp), *work = EHM_NEW_N(a, float, (int64_t)n * pp);
+    float *orig = EHM_NEW_N(a, float, (int64_t)n *pp), *work = EHM_NEW_N(a, float, (int64_t)n *pp);
     if (!orig || !work) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for reconstructions");
     ehm_model_stats(m, mean, std);
     patches_of(orig, px, type, s, mean, std);
@@ -100,12 +100,15 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
     for (int32_t l = 0; l < n; l++) {
         double pm = 0, pv = 1;
         if (ehm_model_norm_pix(m)) {
-            if (how == EHM_UNNORM_PATCH) moments(orig + (int64_t)l * pp, pp, &pm, &pv);
+            if (how == EHM_UNNORM_PATCH)
+                moments(orig + (int64_t)l * pp, pp, &pm, &pv);
             else if (how == EHM_UNNORM_VISIBLE) {
                 bool seen = false;
                 for (int32_t i = 0; i < n_visible; i++) seen |= visible[i] == l;
-                if (seen) moments(orig + (int64_t)l * pp, pp, &pm, &pv);
-                else visible_moments(orig, s, l, visible, n_visible, &pm, &pv);
+                if (seen)
+                    moments(orig + (int64_t)l * pp, pp, &pm, &pv);
+                else
+                    visible_moments(orig, s, l, visible, n_visible, &pm, &pv);
             }
             pv = sqrt(pv + 1e-6);
         }
@@ -118,65 +121,51 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
     return show(&r->panel[3], work, s, mean, std, a, err);
 }
 
-ehm_code ehm_reconstruct(ehm_reconstruction *out, int32_t *n_done, ehm_model *m, ehm_dataset *ds,
-                         int64_t first, int32_t n, const char *rule_name, double mask_ratio, ehm_unnorm how,
-                         uint64_t seed, ehm_arena *a, ehm_err *err) {
-    const ehm_vit_shape *s = ehm_model_shape(m);
-    const ehm_mask_rule *rule = ehm_mask_rule_find(rule_name, err);
-    int32_t n_visible = ehm_mask_n_visible(s->n_patches, mask_ratio), n_masked = s->n_patches - n_visible;
-    ehm_dtype type = ehm_dataset_is_u8(ds) ? EHM_U8 : EHM_F32;
-    size_t px_bytes = (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * ehm_dtype_size(type);
-    ehm_arena scratch = {0};
-    ehm_code rc = EHM_OK;
-    *n_done = 0;
-    if (!rule) return err ? err->code : EHM_E_CONFIG;
+ehm_code ehm_reconstruct_check(const ehm_model *m, double mask_ratio, ehm_err *err) {
+    int32_t n = ehm_model_shape(m)->n_patches, n_visible = ehm_mask_n_visible(n, mask_ratio);
     if (!ehm_model_has_decoder(m)) {
         EHM_FAIL(err, EHM_E_MISMATCH, "%s holds no decoder, so it cannot reconstruct", ehm_model_spec(m));
         EHM_HINT(err,
                  "use the run folder or its model.safetensors; encoder.safetensors is the encoder alone");
         return EHM_E_MISMATCH;
     }
-    if (n_visible < 1 || n_masked < 1)
+    if (n_visible < 1 || n_visible == n)
         return EHM_FAIL(err, EHM_E_CONFIG,
                         "mask ratio %g leaves %d of %d patches visible; both sides need at least one",
-                        mask_ratio, n_visible, s->n_patches);
-    uint8_t *px = EHM_NEW_N(a, uint8_t, px_bytes);
-    int32_t *visible = EHM_NEW_N(a, int32_t, s->n_patches), *masked = EHM_NEW_N(a, int32_t, s->n_patches);
-    float *pred = EHM_NEW_N(a, float, (int64_t)s->n_patches * s->patch_pixels), loss = 0;
-    if (!px || !visible || !masked || !pred)
+                        mask_ratio, n_visible, n);
+    return EHM_OK;
+}
+
+ehm_code ehm_reconstruct(ehm_reconstruction *out, ehm_model *m, const ehm_study *s, int32_t n,
+                         const ehm_mask_rule *rule, const char *arg, const ehm_mask_settings *set,
+                         ehm_unnorm how, uint64_t seed, ehm_arena *a, ehm_err *err) {
+    const ehm_vit_shape *v = ehm_model_shape(m);
+    ehm_arena scratch = {0};
+    ehm_code rc = EHM_OK;
+    EHM_TRY(ehm_reconstruct_check(m, set->mask_ratio, err));
+    ehm_mask mask = {.visible = EHM_NEW_N(a, int32_t, v->n_patches),
+                     .masked = EHM_NEW_N(a, int32_t, v->n_patches)};
+    float *pred = EHM_NEW_N(a, float, (int64_t)v->n_patches * v->patch_pixels), loss = 0;
+    if (!mask.visible || !mask.masked || !pred)
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for reconstructions");
-    for (int64_t i = first; i < ehm_dataset_count(ds) && *n_done < n && !rc; i++) {
-        ehm_reconstruction *r = &out[*n_done];
-        ehm_sample sample;
-        ehm_err why = {0};
-        ehm_mask mask = {.visible = visible, .masked = masked};
-        ehm_mask_in in = {.grid_h = s->grid_h,
-                          .grid_w = s->grid_w,
-                          .n_masked = n_masked,
-                          .n_views = 1,
-                          .progress_frac = 1,
-                          .rng = ehm_rng_of(seed, EHM_RNG_mask, 0, (uint64_t)i)};
+    for (int32_t i = 0; i < n && !rc; i++) {
+        ehm_mask_in in = ehm_study_mask_in(&s[i], set, seed, (uint64_t)s[i].i_picture, 1);
+        in.arg = arg;
         ehm_arena_reset(&scratch);
         if (ehm_stop_asked()) {
-            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped after %d of %d pictures", *n_done, n);
+            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped after %d of %d pictures", i, n);
             break;
         }
-        if (ehm_dataset_read(ds, i, &sample, 0, NULL, &scratch, &why)) {
-            ehm_log(EHM_LOG_WARN, "left out: %s: %s", ehm_dataset_name(ds, i), why.what);
-            continue;
-        }
-        if ((rc = ehm_data_fit(px, type, s->img_h, s->img_w, &sample.image, ehm_model_fit(m), &scratch, err)))
-            break;
         if ((rc = ehm_mask_draw(rule, &mask, &in, &scratch, err))) break;
-        if ((rc = ehm_model_reconstruct(m, px, type, 1, visible, masked, n_visible, pred, &loss, err))) break;
-        r->name = ehm_arena_strdup(a, ehm_dataset_name(ds, i));
-        r->loss = (double)loss;
-        rc = panels(r, px, type, pred, visible, masked, n_visible, m, how, a, err);
-        if (!rc) ++*n_done;
+        if ((rc = ehm_model_reconstruct(m, s[i].pixels, s[i].type, 1, mask.visible, mask.masked,
+                                        mask.n_visible, pred, &loss, err)))
+            break;
+        out[i].name = s[i].name;
+        out[i].loss = (double)loss;
+        rc = panels(&out[i], s[i].pixels, s[i].type, pred, mask.visible, mask.masked, mask.n_visible, m, how,
+                    a, err);
     }
     ehm_arena_free(&scratch);
-    if (!rc && !*n_done)
-        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(ds));
     return rc;
 }
 

@@ -19,7 +19,10 @@ const ehm_eval_task *ehm_eval_find(const char *name, ehm_err *err) {
     ehm_str all = {0};
     int32_t n = 0;
     for (; ehm_eval_tasks[n]; n++) {
-        if (!strcmp(ehm_eval_tasks[n]->name, name)) return ehm_eval_tasks[n];
+        if (!strcmp(ehm_eval_tasks[n]->name, name)) {
+            ehm_str_free(&all);
+            return ehm_eval_tasks[n];
+        }
         names[n] = ehm_eval_tasks[n]->name;
         ehm_str_addf(&all, "%s%s", n ? ", " : "", names[n]);
     }
@@ -56,6 +59,50 @@ static void pad_to(ehm_str *t, size_t from, size_t width) {
     while (t->len - from < width && !t->failed) ehm_str_addc(t, ' ');
 }
 
+/* Values of 0 to 1 need a digit more than percents. */
+static int digits_of(const ehm_metric *m) { return strcmp(m->unit, "%") ? 3 : 2; }
+
+static void print_interval(ehm_str *text, const ehm_metric *m, double value, double lo, double hi, bool sign) {
+    double f = strcmp(m->unit, "%") ? 1 : 100;
+    int d = digits_of(m);
+    ehm_str_addf(text, sign ? "%+.*f (%+.*f .. %+.*f)" : "%.*f (%.*f .. %.*f)", d, f * value, d, f * lo, d, f * hi);
+}
+
+/* A line for each (model, what), with a column for each metric; differences on a line of their own. */
+static void print_wide(const ehm_eval_out *out, ehm_str *text, size_t w_model, size_t w_what) {
+    enum { COLUMN = 25 };
+    bool used[64] = {false};
+    int32_t n = out->n_metrics < 64 ? out->n_metrics : 64;
+    for (int32_t i = 0; i < out->n_rows; i++)
+        if (out->rows[i].i_metric < n) used[out->rows[i].i_metric] = true;
+    ehm_str_addf(text, "%-*s  %-*s", (int)w_model, "model", (int)w_what, out->what_title ? out->what_title : "features");
+    for (int32_t m = 0; m < n; m++)
+        if (used[m]) ehm_str_addf(text, "  %-*s", COLUMN, out->metrics[m].name);
+    while (text->len && text->s[text->len - 1] == ' ') text->s[--text->len] = 0;
+    ehm_str_addc(text, '\n');
+    for (int32_t i = 0, end; i < out->n_rows; i = end) {
+        bool diffs = false, best = false;
+        for (end = i; end < out->n_rows && !strcmp(out->rows[end].what, out->rows[i].what) && !strcmp(out->rows[end].model, out->rows[i].model); end++)
+            diffs |= out->rows[end].has_diff, best |= end == out->i_best;
+        for (int line = 0; line < 1 + diffs; line++) {
+            ehm_str_addf(text, "%-*s  %-*s", (int)w_model, line ? "" : out->rows[i].model, (int)w_what, line ? "  difference" : out->rows[i].what);
+            for (int32_t m = 0; m < n; m++) {
+                size_t from = text->len;
+                for (int32_t k = i; used[m] && k < end; k++) {
+                    const ehm_eval_row *r = &out->rows[k];
+                    if (r->i_metric != m || (line && !r->has_diff)) continue;
+                    ehm_str_add(text, "  ");
+                    if (line) print_interval(text, &out->metrics[m], r->diff, r->diff_lo, r->diff_hi, true);
+                    else print_interval(text, &out->metrics[m], r->value, r->lo, r->hi, false);
+                }
+                if (used[m]) pad_to(text, from, COLUMN + 2);
+            }
+            while (text->len && text->s[text->len - 1] == ' ') text->s[--text->len] = 0;
+            ehm_str_add(text, best && !line ? "  <\n" : "\n");
+        }
+    }
+}
+
 void ehm_eval_print(const ehm_eval_out *out, ehm_str *text) {
     size_t w_model = 5, w_what = 8;
     bool diffs = false;
@@ -65,20 +112,26 @@ void ehm_eval_print(const ehm_eval_out *out, ehm_str *text) {
         if (strlen(r->what) > w_what) w_what = strlen(r->what);
         diffs |= r->has_diff;
     }
-    ehm_str_addf(text, "%s: %lld test pictures, %lld to learn from\n", out->task, (long long)out->n_items, (long long)out->n_train);
-    ehm_str_addf(text, "%-*s  %-*s  %-14s  value   95 %% interval %s\n", (int)w_model, "model", (int)w_what, "features", "metric",
-                 diffs ? "   difference (paired interval)" : "");
-    for (int32_t i = 0; i < out->n_rows; i++) {
+    ehm_str_addf(text, "%s: %lld test pictures", out->task, (long long)out->n_items);
+    if (out->n_train) ehm_str_addf(text, ", %lld to learn from", (long long)out->n_train);
+    ehm_str_addc(text, '\n');
+    if (out->wide) print_wide(out, text, w_model, w_what);
+    else
+        ehm_str_addf(text, "%-*s  %-*s  %-14s  value   95 %% interval%s\n", (int)w_model, "model", (int)w_what, out->what_title ? out->what_title : "features",
+                     "metric", diffs ? "    difference (paired interval)" : "");
+    for (int32_t i = 0; i < out->n_rows && !out->wide; i++) {
         const ehm_eval_row *r = &out->rows[i];
         const ehm_metric *m = &out->metrics[r->i_metric];
         bool percent = !strcmp(m->unit, "%");
         double f = percent ? 100 : 1;
         size_t from = text->len;
-        ehm_str_addf(text, "%-*s  %-*s  %-14s  %6.2f  %6.2f .. %-6.2f", (int)w_model, r->model, (int)w_what, r->what, m->name, f * r->value, f * r->lo, f * r->hi);
+        int d = digits_of(m);
+        ehm_str_addf(text, "%-*s  %-*s  %-14s  %6.*f  %6.*f .. %-6.*f", (int)w_model, r->model, (int)w_what, r->what, m->name, d, f * r->value, d, f * r->lo, d, f * r->hi);
         if (r->has_diff) {
             pad_to(text, from, w_model + w_what + 46);
-            ehm_str_addf(text, " %+.2f (%+.2f .. %+.2f)%s", f * r->diff, f * r->diff_lo, f * r->diff_hi,
-                         r->diff_lo > 0 || r->diff_hi < 0 ? "" : "  not distinguishable");
+            ehm_str_addc(text, ' ');
+            print_interval(text, m, r->diff, r->diff_lo, r->diff_hi, true);
+            ehm_str_add(text, r->diff_lo > 0 || r->diff_hi < 0 ? "" : "  not distinguishable");
         }
         ehm_str_addf(text, "%s\n", i == out->i_best ? "  <" : "");
     }

@@ -30,6 +30,8 @@ typedef struct {
     int64_t n_items, n_train;
     int32_t i_best;                 /* the row to quote: highest of the model's own rows, -1 none */
     const char *notes[16]; int32_t n_notes; /* warnings and facts for the reader */
+    const char *what_title;         /* of the column of what; NULL: "features" */
+    bool wide;                      /* printed with a line for each what and a column for each metric */
 } ehm_eval_out;
 typedef struct { const ehm_config *config; } ehm_eval_in;
 typedef struct {

@@ -1,0 +1,336 @@
+/* Are the trees of a model's attention about the picture? Against pixel labels: their purity beside controls that keep location and shape but not
+ * content. Without labels: how far halves of the layers, a mirror image and another picture agree. */
+#include "base/file.h"
+#include "base/log.h"
+#include "eval/eval.h"
+#include "eval/tree_measures.h"
+#include "eval/tree_pass_int.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PURITY, SWAPPED, MINUS_SWAPPED, MINUS_MOVED, SHARE, AGREEMENT, POPULARITY, SINK, ENTROPY };
+static const ehm_metric metrics[] = {
+    [PURITY] = {"purity", "", true},           [SWAPPED] = {"swapped", "", false},     [MINUS_SWAPPED] = {"own - swapped", "", true},
+    [MINUS_MOVED] = {"own - moved", "", true}, [SHARE] = {"K_eff / K", "", true},      [AGREEMENT] = {"agreement", "", true},
+    [POPULARITY] = {"popularity", "", false},  [SINK] = {"sink index", "", false},     [ENTROPY] = {"entropy", "", true}};
+enum { KINDS_MAX = 128 + 2 };
+
+/* ---- what is compared ---- */
+
+static void add_kind(ehm_tree_kind *v, int32_t *n, const char *name, const ehm_affinity_opt *o) { v[(*n)++] = (ehm_tree_kind){.name = name, .o = *o}; }
+
+static void by_similarity(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base) {
+    static const struct { const char *name; ehm_sim_kind kind; bool per_head, standardise; } row[] = {
+        {"residual per layer", EHM_SIM_RESIDUAL, false, false}, {"residual per head", EHM_SIM_RESIDUAL, true, false},
+        {"profile per layer", EHM_SIM_PROFILE, false, false},   {"profile per head", EHM_SIM_PROFILE, true, false},
+        {"direct", EHM_SIM_DIRECT, false, false},               {"direct standardised", EHM_SIM_DIRECT, false, true},
+        {"balanced", EHM_SIM_BALANCED, false, false}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        ehm_affinity_opt o = *base;
+        o.kind = row[i].kind, o.per_head = row[i].per_head, o.standardise = row[i].standardise;
+        add_kind(v, n, row[i].name, &o);
+    }
+}
+
+static bool by_layers(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base, int32_t depth, ehm_arena *a) {
+    ehm_affinity_opt o = *base;
+    for (int32_t i = 0; i < depth; i++) {
+        char *name = ehm_arena_printf(a, "layer %d", i);
+        if (!name) return false;
+        o.n_layers = 1, o.layer[0] = i;
+        add_kind(v, n, name, &o);
+    }
+    for (int32_t i = 0; i < depth; i++) o.layer[i] = i;
+    o.n_layers = depth;
+    add_kind(v, n, "all layers", &o);
+    o.n_layers = (2 * depth + 3) / 6 > 0 ? (2 * depth + 3) / 6 : 1; /* as --tree-layers first:1/3 */
+    char *third = ehm_arena_printf(a, "first third (%d)", o.n_layers);
+    if (third) add_kind(v, n, third, &o);
+    return third != NULL;
+}
+
+static ehm_code kinds_of(ehm_tree_kind *v, int32_t *n, const ehm_config *c, const ehm_vit_shape *s, ehm_arena *a, ehm_err *err) {
+    ehm_affinity_opt o;
+    EHM_TRY(ehm_affinity_opt_of(&o, c, s, err));
+    *n = 0;
+    if (!c->by) add_kind(v, n, "own", &o);
+    else if (!strcmp(c->by, "similarity")) by_similarity(v, n, &o);
+    else if (!by_layers(v, n, &o, s->depth, a)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+    return EHM_OK;
+}
+
+/* ---- the table ---- */
+
+typedef struct {
+    ehm_eval_out *out;
+    ehm_arena *a;
+    const char *model;
+    const ehm_tree_pass *p;
+    const int64_t *keep; /* [n_keep] pictures that count */
+    int64_t n_keep;
+} table;
+
+static ehm_code add(table *t, const char *what, int32_t metric, const float *x, const float *minus, ehm_err *err) {
+    float *items = EHM_NEW_N(t->a, float, t->n_keep);
+    ehm_eval_row *r = ehm_eval_add_row(t->out, t->a);
+    if (!items || !r || !what) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+    for (int64_t i = 0; i < t->n_keep; i++) items[i] = x[t->keep[i]] - (minus ? minus[t->keep[i]] : 0);
+    *r = (ehm_eval_row){.model = t->model, .what = what, .i_metric = metric, .items = items};
+    return EHM_OK;
+}
+
+static ehm_code one_kind(table *t, bool own, ehm_err *err) {
+    const ehm_tree_pass *p = t->p;
+    const ehm_tree_kind *k = &p->kinds[0];
+    if (p->has_labels) {
+        EHM_TRY(add(t, "own", PURITY, k->purity, NULL, err));
+        EHM_TRY(add(t, "swapped", PURITY, k->swapped, NULL, err));
+        EHM_TRY(add(t, "moved", PURITY, k->moved, NULL, err));
+        if (own) { /* these look at no model */
+            EHM_TRY(add(t, "spatial", PURITY, p->spatial, NULL, err));
+            EHM_TRY(add(t, "pixels", PURITY, p->pixels, NULL, err));
+            EHM_TRY(add(t, "noise", PURITY, p->noise, NULL, err));
+            t->out->i_best = t->out->n_rows;
+        }
+        EHM_TRY(add(t, "own - swapped", PURITY, k->purity, k->swapped, err));
+        EHM_TRY(add(t, "own - moved", PURITY, k->purity, k->moved, err));
+    }
+    EHM_TRY(add(t, ehm_arena_printf(t->a, "at %d nodes", p->k_end), SHARE, k->share, NULL, err));
+    if (p->has_halves) {
+        if (own && !p->has_labels) t->out->i_best = t->out->n_rows;
+        EHM_TRY(add(t, "odd and even layers", AGREEMENT, p->split, NULL, err));
+    }
+    EHM_TRY(add(t, "mirror image", AGREEMENT, p->flip, NULL, err));
+    EHM_TRY(add(t, "next picture", AGREEMENT, k->position, NULL, err));
+    EHM_TRY(add(t, "mirror - next", AGREEMENT, p->flip, k->position, err));
+    EHM_TRY(add(t, "similarity", POPULARITY, k->popularity, NULL, err));
+    EHM_TRY(add(t, "attention", SINK, p->sink, NULL, err));
+    for (int32_t i = 0; i < p->depth; i++) EHM_TRY(add(t, ehm_arena_printf(t->a, "layer %d", i), ENTROPY, p->entropy + i * p->n, NULL, err));
+    return EHM_OK;
+}
+
+static ehm_code many_kinds(table *t, ehm_err *err) {
+    for (int32_t i = 0; i < t->p->n_kinds; i++) {
+        const ehm_tree_kind *k = &t->p->kinds[i];
+        if (t->p->has_labels) {
+            EHM_TRY(add(t, k->name, PURITY, k->purity, NULL, err));
+            EHM_TRY(add(t, k->name, SWAPPED, k->swapped, NULL, err));
+            EHM_TRY(add(t, k->name, MINUS_SWAPPED, k->purity, k->swapped, err));
+            EHM_TRY(add(t, k->name, MINUS_MOVED, k->purity, k->moved, err));
+        }
+        EHM_TRY(add(t, k->name, SHARE, k->share, NULL, err));
+        if (t->p->has_labels) continue; /* as much as a line holds */
+        EHM_TRY(add(t, k->name, AGREEMENT, k->position, NULL, err));
+        EHM_TRY(add(t, k->name, POPULARITY, k->popularity, NULL, err));
+    }
+    return EHM_OK;
+}
+
+/* Mean and interval over the pictures that have the number. */
+static ehm_code interval_of(double v[3], const float *items, int64_t n, float *room, ehm_err *err) {
+    int64_t n_finite = 0;
+    const float *all = room;
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(items[i])) room[n_finite++] = items[i];
+    v[0] = v[1] = v[2] = NAN;
+    return n_finite ? ehm_bootstrap(v, v + 1, v + 2, &all, 1, n_finite, 0, err) : EHM_OK;
+}
+
+static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_err *err) {
+    int64_t n = out->n_items;
+    float *room = malloc(sizeof(float) * (size_t)n), *diff = malloc(sizeof(float) * (size_t)n);
+    ehm_code rc = room && diff ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "no memory for intervals");
+    for (int32_t i = 0; i < out->n_rows && !rc; i++) {
+        ehm_eval_row *r = &out->rows[i];
+        double v[3];
+        if ((rc = interval_of(v, r->items, n, room, err))) break;
+        r->value = v[0], r->lo = v[1], r->hi = v[2];
+        for (int32_t k = n_own; k < out->n_rows && i < n_own && !rc; k++) {
+            const ehm_eval_row *other = &out->rows[k];
+            if (other->i_metric != r->i_metric || strcmp(other->what, r->what)) continue;
+            for (int64_t x = 0; x < n; x++) diff[x] = r->items[x] - other->items[x];
+            rc = interval_of(v, diff, n, room, err);
+            r->has_diff = isfinite(v[0]), r->diff = v[0], r->diff_lo = v[1], r->diff_hi = v[2];
+        }
+    }
+    free(room), free(diff);
+    return rc;
+}
+
+/* The rule by which defaults are chosen: most own - swapped where the tree is no giant with singletons. */
+static void choose(ehm_eval_out *out, int32_t n_own) {
+    double best = -INFINITY;
+    for (int32_t i = 0; i + 2 < n_own; i++) {
+        if (out->rows[i].i_metric != MINUS_SWAPPED || out->rows[i + 2].i_metric != SHARE) continue;
+        if (out->rows[i + 2].value >= 0.5 && out->rows[i].value > best) best = out->rows[i].value, out->i_best = i;
+    }
+}
+
+/* ---- a line for each picture ---- */
+
+static void add_cell(ehm_str *s, const char *text) { /* names come from outside: a tab in one would shift the columns */
+    for (; *text; text++) ehm_str_addc(s, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+}
+
+static ehm_code write_lines(const table *t, int32_t n_own, ehm_dataset *ds, const char *path, ehm_err *err) {
+    ehm_str s = {0};
+    ehm_str_add(&s, "file");
+    for (int32_t r = 0; r < n_own; r++) {
+        ehm_str_addc(&s, '\t'), add_cell(&s, t->out->rows[r].what);
+        ehm_str_addc(&s, ' '), add_cell(&s, metrics[t->out->rows[r].i_metric].name);
+    }
+    for (int64_t i = 0; i < t->n_keep; i++) {
+        ehm_str_addc(&s, '\n');
+        add_cell(&s, ehm_dataset_name(ds, t->p->ids[t->keep[i]]));
+        for (int32_t r = 0; r < n_own; r++) {
+            float v = t->out->rows[r].items[i];
+            if (isfinite(v)) ehm_str_addf(&s, "\t%.6g", (double)v);
+            else ehm_str_add(&s, "\tnan");
+        }
+    }
+    ehm_str_addc(&s, '\n');
+    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path) : ehm_dir_make_for(path, err);
+    if (!rc) rc = ehm_file_write(path, ehm_str_c(&s), s.len, err);
+    ehm_str_free(&s);
+    return rc;
+}
+
+/* ---- the task ---- */
+
+static ehm_code check(const ehm_config *c, ehm_err *err) {
+    if (!c->model) return EHM_FAIL(err, EHM_E_CONFIG, "--model is missing: a run folder, a safetensors file or untrained:PRESET");
+    if (c->train.n) {
+        EHM_HINT(err, "give the pictures as --test");
+        return EHM_FAIL(err, EHM_E_CONFIG, "--train %s: nothing is learned from pictures here", c->train.v[0]);
+    }
+    if (!c->test.n) {
+        EHM_FAIL(err, EHM_E_CONFIG, "--test is missing: the pictures whose trees are looked at");
+        return EHM_HINT(err, "for example --test scenes:2:500; sets with label maps tell the purity too"), EHM_E_CONFIG;
+    }
+    return EHM_OK;
+}
+
+/* One model: its own settings, its own input size, the same pictures and crops. */
+static ehm_code look(ehm_tree_pass *p, ehm_model **m, ehm_dataset **ds, const char *spec, const ehm_config *c, ehm_arena *a, ehm_err *err) {
+    ehm_model_opt opt = {.device = c->device,
+                         .threads = EHM_IS_AUTO(c->threads) ? 0 : (int32_t)c->threads,
+                         .dtype = c->dtype,
+                         .batch = EHM_IS_AUTO(c->eval_batch_size) ? 0 : (int32_t)c->eval_batch_size};
+    ehm_config own = *c;
+    EHM_TRY(ehm_model_open(m, spec, &opt, err));
+    EHM_TRY(ehm_model_takes_channels(*m, c->channels, err));
+    EHM_TRY(ehm_model_settings(*m, &own, "tree,linkage,mask,transform", a, err));
+    int32_t channels = ehm_model_shape(*m)->channels;
+    if (*ds && ehm_dataset_channels(*ds) != channels)
+        return EHM_FAIL(err, EHM_E_MISMATCH, "%s takes %d channels and %s takes %d: they cannot look at the same pictures", c->model,
+                        ehm_dataset_channels(*ds), spec, channels);
+    if (!*ds) {
+        ehm_dataset_opt d = {.channels = channels,
+                             .alpha = c->alpha,
+                             .max_pixels = c->max_pixels,
+                             .cache_dir = c->cache,
+                             .ignore_label = -1,
+                             .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit};
+        EHM_TRY(ehm_dataset_open(ds, &c->test, &d, err));
+    }
+    p->kinds = EHM_NEW_N(a, ehm_tree_kind, KINDS_MAX);
+    if (!p->kinds) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+    EHM_TRY(kinds_of(p->kinds, &p->n_kinds, &own, ehm_model_shape(*m), a, err));
+    p->controls = !c->by, p->level = c->level;
+    return ehm_tree_pass_run(p, *m, *ds, &own, err);
+}
+
+static ehm_code same_pictures(const ehm_tree_pass *p, const ehm_tree_pass *q, const ehm_config *c, ehm_err *err) {
+    if (p->n == q->n && !memcmp(p->ids, q->ids, sizeof *p->ids * (size_t)p->n)) return EHM_OK;
+    return EHM_FAIL(err, EHM_E_MISMATCH, "%s saw %lld pictures and %s saw %lld, or others: they cannot be paired", c->model, (long long)p->n, c->against,
+                    (long long)q->n);
+}
+
+/* Pictures that count: with labels, those where two patches share one (under both models' grids). */
+static ehm_code keep_of(table *t, const ehm_tree_pass *p, const ehm_tree_pass *q, const char *spec, ehm_err *err) {
+    int64_t *keep = EHM_NEW_N(t->a, int64_t, p->n);
+    if (!keep) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+    for (int64_t i = 0; i < p->n; i++)
+        if (!p->has_labels || (isfinite(p->kinds[0].purity[i]) && (!q || isfinite(q->kinds[0].purity[i])))) keep[t->n_keep++] = i;
+    t->keep = keep;
+    if (!t->n_keep) return EHM_FAIL(err, EHM_E_CONFIG, "%s: no picture of %lld has two patches with the same label", spec, (long long)p->n);
+    return EHM_OK;
+}
+
+static void add_notes(ehm_eval_out *out, const table *t, const ehm_config *c, ehm_dataset *ds, ehm_arena *a) {
+    const ehm_tree_pass *p = t->p;
+    if (!p->has_labels) ehm_eval_note(out, a, "%s has no label maps: purity is left out, what needs no labels is shown", ehm_dataset_spec(ds));
+    else if (t->n_keep < p->n) ehm_eval_note(out, a, "%lld of %lld pictures have no two patches with the same label and are left out", (long long)(p->n - t->n_keep), (long long)p->n);
+    if (p->n_bad) ehm_eval_note(out, a, "%lld pictures cannot be read and are left out (ehm data --check names them)", (long long)p->n_bad);
+    for (int32_t i = 0; i < p->n_kinds; i++) {
+        if (!p->kinds[i].n_flat) continue;
+        ehm_eval_note(out, a, "%lld of %lld similarities (%s) hold no information", (long long)p->kinds[i].n_flat, (long long)p->n, p->kinds[i].name);
+        break;
+    }
+    ehm_str fell = {0};
+    int32_t n_fell = 0;
+    for (int32_t i = 0; i < p->n_kinds; i++)
+        if (p->kinds[i].fell_back) ehm_str_addf(&fell, "%s%s", n_fell++ ? ", " : "", p->kinds[i].name);
+    if (n_fell) ehm_eval_note(out, a, "%s has no mean attention of these layers beside it; profile stands for residual: %s", t->model, ehm_str_c(&fell));
+    ehm_str_free(&fell);
+    if (!p->has_halves && p->controls) ehm_eval_note(out, a, "one layer has no halves to compare");
+    if (p->controls && t->n_keep > EHM_TREE_ENTROPY_PICTURES) ehm_eval_note(out, a, "entropy is of the first %d pictures", EHM_TREE_ENTROPY_PICTURES);
+    if (c->by && p->has_labels) ehm_eval_note(out, a, "< is the most own - swapped among those with K_eff / K of 0.5 or more");
+}
+
+static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
+    const ehm_config *c = in->config;
+    ehm_tree_pass p = {0}, q = {0};
+    ehm_model *m = NULL;
+    ehm_dataset *ds = NULL;
+    ehm_code rc;
+    out->task = "tree", out->metrics = metrics, out->n_metrics = sizeof metrics / sizeof *metrics, out->i_best = -1;
+    out->what_title = c->by ? c->by : "what", out->wide = c->by != NULL;
+    out->protocol = "protocol: random crops as in training; dendrogram purity (Heller and Ghahramani 2005) over all pairs of patches with the same label, a patch's "
+                    "label being its pixels' majority; swapped: the next picture's tree, moved: the own tree shifted and turned, spatial: positions, pixels: colours and "
+                    "positions, noise: nothing; K_eff = N^2 / sum of squared node sizes; agreement: adjusted Rand index of the cuts at k_end; popularity: R^2 of "
+                    "u_i + u_j in the similarity; sink index: largest column sum over the mean one; entropy: of mean attention, over log N; intervals: bootstrap "
+                    "over pictures, 2,000 draws (training seeds are not covered)";
+    EHM_TRY(check(c, err));
+    table t = {.out = out, .a = a, .model = c->model, .p = &p};
+    if ((rc = look(&p, &m, &ds, c->model, c, a, err))) goto done;
+    if (c->against) {
+        ehm_model_close(m);
+        m = NULL;
+        if ((rc = look(&q, &m, &ds, c->against, c, a, err)) || (rc = same_pictures(&p, &q, c, err))) goto done;
+    }
+    if ((rc = keep_of(&t, &p, c->against ? &q : NULL, ehm_dataset_spec(ds), err))) goto done;
+    out->n_items = t.n_keep;
+    if ((rc = c->by ? many_kinds(&t, err) : one_kind(&t, true, err))) goto done;
+    int32_t n_own = out->n_rows;
+    if (c->predictions && (rc = write_lines(&t, n_own, ds, c->predictions, err))) goto done;
+    add_notes(out, &t, c, ds, a);
+    if (c->against) {
+        t.p = &q, t.model = c->against;
+        if ((rc = c->by ? many_kinds(&t, err) : one_kind(&t, false, err))) goto done;
+        for (int32_t i = 0; i < q.n_kinds; i++)
+            if (q.kinds[i].fell_back) {
+                ehm_eval_note(out, a, "%s has no mean attention of these layers beside it; profile stands for residual", c->against);
+                break;
+            }
+    }
+    if ((rc = intervals(out, n_own, err))) goto done;
+    if (c->by) choose(out, n_own);
+done:
+    ehm_tree_pass_free(&p);
+    ehm_tree_pass_free(&q);
+    ehm_dataset_close(ds);
+    ehm_model_close(m);
+    return rc;
+}
+
+const ehm_eval_task ehm_eval_task_tree = {
+    .name = "tree",
+    .summary = "trees of the model's attention: purity beside controls, and what needs no labels",
+    .source = "ours; purity: Heller and Ghahramani 2005",
+    .metrics = metrics,
+    .n_metrics = sizeof metrics / sizeof *metrics,
+    .groups = "treeval,tree,linkage,mask",
+    .run = run_tree,
+};

@@ -1,0 +1,411 @@
+/* The walk of `ehm eval tree`. The partner of picture i, whose tree is the control "swapped", is picture i + 1 of the same walk: the
+ * order is shuffled, so that neighbours in a film are no partners. */
+#include "eval/tree_pass_int.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "eval/tree_measures.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_MAX = 64, CONTROL_NOISE_EPOCH = INT32_MAX };
+enum { BY_ATTENTION, BY_MOVED, BY_SPATIAL, BY_PIXELS, SOURCES };
+
+typedef struct {
+    ehm_tree_pass *p;
+    ehm_model *m;
+    const ehm_vit_shape *s;
+    ehm_pool *pool;
+    uint64_t seed;
+    int64_t n_max;
+    int32_t i_level;
+    ehm_mask_settings settings[SOURCES]; /* one for each source, all at k_end without noise */
+    ehm_linkage linkage;
+    int32_t *labels;                     /* [n_max,L] */
+    /* of the batch under way */
+    int32_t n_batch;
+    int64_t *place;                      /* [batch] picture of the walk, -1 left out */
+    float *S, *A, *colour;
+    uint8_t *mirrored, *flat;
+    int32_t *node[2];                    /* [batch,L] */
+    float *probs;
+    /* threads */
+    ehm_arena scratch[THREADS_MAX];
+    ehm_err errors[THREADS_MAX];
+    int64_t failed[THREADS_MAX];
+} walk;
+
+/* ---- many pictures at once ---- */
+
+typedef ehm_code (*picture_fn)(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err);
+typedef struct {
+    walk *w;
+    picture_fn fn;
+    void *arg;
+} each_job;
+
+static void each_some(void *ctx, int64_t begin, int64_t end, int32_t i_thread) {
+    each_job *j = ctx;
+    walk *w = j->w;
+    for (int64_t i = begin; i < end && w->failed[i_thread] < 0; i++) {
+        ehm_arena_reset(&w->scratch[i_thread]);
+        if (j->fn(w, i, j->arg, &w->scratch[i_thread], &w->errors[i_thread])) w->failed[i_thread] = i;
+    }
+}
+
+/* fn for 0..n-1; the error of the lowest. */
+static ehm_code each(walk *w, int64_t n, picture_fn fn, void *arg, ehm_err *err) {
+    int32_t n_threads = ehm_pool_threads(w->pool), first = -1;
+    if (n_threads > THREADS_MAX) n_threads = 1;
+    for (int32_t t = 0; t < n_threads; t++) ehm_err_clear(&w->errors[t]), w->failed[t] = -1;
+    ehm_pool_for(n_threads > 1 ? w->pool : NULL, n, 1, each_some, &(each_job){w, fn, arg});
+    for (int32_t t = 0; t < n_threads; t++)
+        if (w->failed[t] >= 0 && (first < 0 || w->failed[t] < w->failed[first])) first = t;
+    if (first < 0) return EHM_OK;
+    if (err && !err->code) *err = w->errors[first];
+    return w->errors[first].code;
+}
+
+/* ---- trees ---- */
+
+/* Keys depend on the picture alone, so that two models meet the same controls. */
+static ehm_mask_in input_of(const walk *w, int source, int64_t picture, const float *S, const float *colour) {
+    int64_t id = w->p->ids[picture];
+    return (ehm_mask_in){.grid_h = w->s->grid_h,
+                         .grid_w = w->s->grid_w,
+                         .n_masked = w->s->n_patches - ehm_mask_n_visible(w->s->n_patches, w->settings[0].mask_ratio),
+                         .n_views = 1,
+                         .progress_frac = 1,
+                         .rng = ehm_rng_of(w->seed, EHM_RNG_mask, 0, (uint64_t)id),
+                         .seed = w->seed,
+                         .sample = (uint64_t)id,
+                         .settings = &w->settings[source],
+                         .similarity = S,
+                         .colour = colour,
+                         .n_colour = colour ? w->s->channels : 0};
+}
+
+static ehm_code frontier_of(int32_t *node, const ehm_tree *tree, const ehm_mask_in *in, ehm_arena *scratch, ehm_err *err) {
+    ehm_frontier f;
+    EHM_TRY(ehm_frontier_new(&f, tree->n, scratch, err));
+    ehm_mask_frontier(&f, NULL, tree, in, scratch);
+    memcpy(node, f.of_leaf, sizeof *node * (size_t)tree->n);
+    return EHM_OK;
+}
+
+/* Purity of a control's tree against picture p's labels. */
+static ehm_code control(float *out, walk *w, int source, int64_t p, const float *S, const float *colour, ehm_arena *scratch, ehm_err *err) {
+    ehm_tree t;
+    bool flat;
+    ehm_mask_in in = input_of(w, source, p, S, colour);
+    EHM_TRY(ehm_tree_new(&t, w->s->n_patches, scratch, err));
+    EHM_TRY(ehm_mask_tree(&t, &flat, &in, scratch, err));
+    *out = (float)ehm_tree_purity(&t, w->labels + p * w->s->n_patches, scratch);
+    return EHM_OK;
+}
+
+static ehm_code noise(float *out, walk *w, int64_t p, ehm_arena *scratch, ehm_err *err) {
+    int64_t n = w->s->n_patches;
+    ehm_tree t;
+    float *S = EHM_NEW_N(scratch, float, n * n);
+    void *work = ehm_arena_alloc(scratch, 1, ehm_tree_work_bytes((int32_t)n, w->linkage, EHM_F32));
+    if (!S || !work) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a tree of %lld patches", (long long)n);
+    ehm_rng r = ehm_rng_of(w->seed, EHM_RNG_mask_source, CONTROL_NOISE_EPOCH, (uint64_t)w->p->ids[p]);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++) S[i * n + j] = S[j * n + i] = ehm_rng_f32(&r);
+    EHM_TRY(ehm_tree_new(&t, (int32_t)n, scratch, err));
+    EHM_TRY(ehm_tree_build(&t, S, EHM_F32, (int32_t)n, w->linkage, 0, work, err));
+    *out = (float)ehm_tree_purity(&t, w->labels + p * n, scratch);
+    return EHM_OK;
+}
+
+typedef struct {
+    ehm_tree_kind *k;
+    bool first;
+} own_arg;
+
+static ehm_code own_tree(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    own_arg *o = arg;
+    ehm_tree_kind *k = o->k;
+    ehm_tree_pass *pass = w->p;
+    int64_t p = w->place[i], n = w->s->n_patches;
+    if (p < 0) return EHM_OK;
+    const float *S = w->S + i * n * n;
+    ehm_mask_in in = input_of(w, BY_ATTENTION, p, S, NULL);
+    bool flat;
+    EHM_TRY(ehm_mask_tree(&k->tree[p], &flat, &in, scratch, err));
+    w->flat[i] = flat;
+    float *used = EHM_NEW_N(scratch, float, n * n);
+    if (!used) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for similarities of %lld patches", (long long)n);
+    EHM_TRY(ehm_mask_similarity(used, &in, scratch, err));
+    k->popularity[p] = (float)ehm_tree_popularity(used, (int32_t)n);
+    ehm_frontier f;
+    EHM_TRY(ehm_frontier_new(&f, (int32_t)n, scratch, err));
+    ehm_cut_count(&f, &k->tree[p], pass->k_end);
+    k->share[p] = (float)(ehm_frontier_effective(&f) / f.n_nodes);
+    EHM_TRY(frontier_of(k->node + p * n, &k->tree[p], &in, scratch, err));
+    if (o->first && pass->controls) pass->sink[p] = (float)ehm_sink_index(w->A + i * n * n, (int32_t)n);
+    if (!pass->has_labels) return EHM_OK;
+    k->purity[p] = (float)ehm_tree_purity(&k->tree[p], w->labels + p * n, scratch);
+    EHM_TRY(control(&k->moved[p], w, BY_MOVED, p, S, NULL, scratch, err));
+    if (!o->first || !pass->controls) return EHM_OK;
+    EHM_TRY(control(&pass->spatial[p], w, BY_SPATIAL, p, NULL, NULL, scratch, err));
+    EHM_TRY(control(&pass->pixels[p], w, BY_PIXELS, p, NULL, w->colour + i * n * w->s->channels, scratch, err));
+    return noise(&pass->noise[p], w, p, scratch, err);
+}
+
+/* The frontier of S at k_end, into arg [batch,L]. */
+static ehm_code other_frontier(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    int64_t p = w->place[i], n = w->s->n_patches;
+    ehm_tree t;
+    bool flat;
+    if (p < 0) return EHM_OK;
+    ehm_mask_in in = input_of(w, BY_ATTENTION, p, w->S + i * n * n, NULL);
+    EHM_TRY(ehm_tree_new(&t, (int32_t)n, scratch, err));
+    EHM_TRY(ehm_mask_tree(&t, &flat, &in, scratch, err));
+    return frontier_of((int32_t *)arg + i * n, &t, &in, scratch, err);
+}
+
+static ehm_code agree_halves(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    int32_t n = w->s->n_patches;
+    (void)arg, (void)err;
+    if (w->place[i] >= 0) w->p->split[w->place[i]] = (float)ehm_adjusted_rand(w->node[0] + i * n, w->node[1] + i * n, n, scratch);
+    return EHM_OK;
+}
+
+static ehm_code agree_mirror(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    int64_t n = w->s->n_patches, p = w->place[i];
+    (void)arg, (void)err;
+    if (p < 0) return EHM_OK;
+    ehm_frontier_mirror(w->node[1] + i * n, w->node[0] + i * n, w->s->grid_h, w->s->grid_w);
+    w->p->flip[p] = (float)ehm_adjusted_rand(w->p->kinds[0].node + p * n, w->node[1] + i * n, (int32_t)n, scratch);
+    return EHM_OK;
+}
+
+/* With the next picture, once all are there. */
+static ehm_code next_picture(walk *w, int64_t p, void *arg, ehm_arena *scratch, ehm_err *err) {
+    ehm_tree_kind *k = arg;
+    int64_t n = w->s->n_patches, q = (p + 1) % w->p->n;
+    (void)err;
+    k->position[p] = (float)ehm_adjusted_rand(k->node + p * n, k->node + q * n, (int32_t)n, scratch);
+    if (w->p->has_labels) k->swapped[p] = (float)ehm_tree_purity(&k->tree[q], w->labels + p * n, scratch);
+    return EHM_OK;
+}
+
+/* ---- a batch ---- */
+
+static void mean_colours(walk *w, const ehm_batch *b) {
+    const ehm_vit_shape *s = w->s;
+    int64_t C = s->channels, ps = s->patch_size;
+    for (int64_t i = 0; i < w->n_batch; i++)
+        for (int64_t g = 0; g < s->n_patches; g++)
+            for (int64_t c = 0; c < C; c++) {
+                double sum = 0;
+                for (int64_t y = g / s->grid_w * ps; y < (g / s->grid_w + 1) * ps; y++)
+                    for (int64_t x = g % s->grid_w * ps; x < (g % s->grid_w + 1) * ps; x++) {
+                        int64_t at = ((i * s->img_h + y) * s->img_w + x) * C + c;
+                        sum += b->type == EHM_U8 ? ((const uint8_t *)b->pixels)[at] / 255.0 : (double)((const float *)b->pixels)[at];
+                    }
+                w->colour[(i * s->n_patches + g) * C + c] = (float)(sum / (double)(ps * ps));
+            }
+}
+
+static void mirror(walk *w, const ehm_batch *b) {
+    const ehm_vit_shape *s = w->s;
+    size_t px = (size_t)s->channels * ehm_dtype_size(b->type), W = (size_t)s->img_w, rows = (size_t)w->n_batch * (size_t)s->img_h;
+    for (size_t y = 0; y < rows; y++)
+        for (size_t x = 0; x < W; x++)
+            memcpy(w->mirrored + (y * W + x) * px, (const uint8_t *)b->pixels + (y * W + W - 1 - x) * px, px);
+}
+
+static ehm_code entropies(walk *w, const ehm_batch *b, ehm_err *err) {
+    int64_t n = w->s->n_patches, each_one = (1 + n) * (1 + n);
+    int32_t n_take = 0;
+    for (int32_t i = 0; i < w->n_batch; i++)
+        if (w->place[i] >= 0 && w->place[i] < EHM_TREE_ENTROPY_PICTURES) n_take = i + 1;
+    for (int32_t block = 0; n_take && block < w->s->depth; block++) {
+        EHM_TRY(ehm_model_attention(w->m, b->pixels, b->type, n_take, block, false, w->probs, err));
+        for (int32_t i = 0; i < n_take; i++)
+            if (w->place[i] >= 0 && w->place[i] < EHM_TREE_ENTROPY_PICTURES)
+                w->p->entropy[block * w->n_max + w->place[i]] = (float)ehm_attention_entropy_patches(w->probs + i * each_one, (int32_t)n);
+    }
+    return EHM_OK;
+}
+
+/* Balancing is the mask's part of a kind of similarity. */
+static void use_kind(walk *w, const ehm_tree_kind *k) {
+    w->settings[BY_ATTENTION].balance = w->settings[BY_MOVED].balance = k->o.kind == EHM_SIM_BALANCED;
+}
+
+static ehm_code controls_of_batch(walk *w, const ehm_batch *b, ehm_err *err) {
+    ehm_tree_pass *p = w->p;
+    use_kind(w, &p->kinds[0]);
+    ehm_affinity_opt half[2];
+    p->has_halves = ehm_affinity_halves(&half[0], &half[1], &p->kinds[0].o);
+    for (int i = 0; i < 2 && p->has_halves; i++) {
+        EHM_TRY(ehm_model_affinity(w->m, &half[i], b->pixels, b->type, w->n_batch, w->S, NULL, NULL, NULL, err));
+        EHM_TRY(each(w, w->n_batch, other_frontier, w->node[i], err));
+    }
+    if (p->has_halves) EHM_TRY(each(w, w->n_batch, agree_halves, NULL, err));
+    mirror(w, b);
+    EHM_TRY(ehm_model_affinity(w->m, &p->kinds[0].o, w->mirrored, b->type, w->n_batch, w->S, NULL, NULL, NULL, err));
+    EHM_TRY(each(w, w->n_batch, other_frontier, w->node[0], err));
+    EHM_TRY(each(w, w->n_batch, agree_mirror, NULL, err));
+    return entropies(w, b, err);
+}
+
+static ehm_code batch(walk *w, const ehm_batch *b, ehm_err *err) {
+    ehm_tree_pass *p = w->p;
+    int64_t n = w->s->n_patches;
+    w->n_batch = 0;
+    for (int32_t i = 0; i < b->n && p->n < w->n_max; i++) {
+        w->n_batch = i + 1, w->place[i] = -1;
+        if (b->ids[i] != b->slots[i]) { /* a stand-in for a bad file: it has its own turn */
+            p->n_bad++;
+            continue;
+        }
+        if (p->has_labels)
+            memcpy(w->labels + p->n * n, b->patch_labels + ((int64_t)i * b->n_levels + w->i_level) * n, sizeof(int32_t) * (size_t)n);
+        p->ids[p->n] = b->ids[i];
+        w->place[i] = p->n++;
+    }
+    if (!w->n_batch) return EHM_OK;
+    if (p->controls && p->has_labels) mean_colours(w, b);
+    for (int32_t k = 0; k < p->n_kinds; k++) {
+        ehm_tree_kind *kind = &p->kinds[k];
+        bool fell_back = false, first = k == 0;
+        memset(w->flat, 0, (size_t)w->n_batch);
+        use_kind(w, kind);
+        EHM_TRY(ehm_model_affinity(w->m, &kind->o, b->pixels, b->type, w->n_batch, w->S, first && p->controls ? w->A : NULL, NULL, &fell_back, err));
+        kind->fell_back |= fell_back;
+        EHM_TRY(each(w, w->n_batch, own_tree, &(own_arg){kind, first}, err));
+        for (int32_t i = 0; i < w->n_batch; i++) kind->n_flat += w->place[i] >= 0 && w->flat[i];
+    }
+    return p->controls ? controls_of_batch(w, b, err) : EHM_OK;
+}
+
+/* ---- opening ---- */
+
+static bool numbers(float **out, ehm_arena *a, int64_t n) {
+    if (!(*out = EHM_NEW_N(a, float, n))) return false;
+    for (int64_t i = 0; i < n; i++) (*out)[i] = NAN;
+    return true;
+}
+
+static ehm_code memory(walk *w, ehm_err *err) {
+    ehm_tree_pass *p = w->p;
+    ehm_arena *a = &p->arena;
+    int64_t N = w->n_max, L = w->s->n_patches, B = ehm_model_batch(w->m), C = w->s->channels;
+    bool ok = (p->ids = EHM_NEW_N(a, int64_t, N)) && (w->labels = EHM_NEW_N(a, int32_t, N * L)) && (w->place = EHM_NEW_N(a, int64_t, B)) &&
+              (w->flat = EHM_NEW_N(a, uint8_t, B)) &&
+              (w->S = EHM_NEW_N(a, float, B * L * L));
+    ok = ok && (w->node[0] = EHM_NEW_N(a, int32_t, B * L)) && (w->node[1] = EHM_NEW_N(a, int32_t, B * L));
+    if (ok && p->controls)
+        ok = (w->A = EHM_NEW_N(a, float, B * L * L)) && (w->colour = EHM_NEW_N(a, float, B * L * C)) &&
+             (w->mirrored = EHM_NEW_N(a, uint8_t, B * w->s->img_h * w->s->img_w * C * 4)) &&
+             (w->probs = EHM_NEW_N(a, float, (B < EHM_TREE_ENTROPY_PICTURES ? B : EHM_TREE_ENTROPY_PICTURES) * (1 + L) * (1 + L))) && numbers(&p->spatial, a, N) &&
+             numbers(&p->pixels, a, N) && numbers(&p->noise, a, N) && numbers(&p->split, a, N) && numbers(&p->flip, a, N) && numbers(&p->sink, a, N) &&
+             numbers(&p->entropy, a, N * w->s->depth);
+    for (int32_t k = 0; ok && k < p->n_kinds; k++) {
+        ehm_tree_kind *t = &p->kinds[k];
+        ok = numbers(&t->purity, a, N) && numbers(&t->swapped, a, N) && numbers(&t->moved, a, N) && numbers(&t->share, a, N) &&
+             numbers(&t->position, a, N) && numbers(&t->popularity, a, N) && (t->node = EHM_NEW_N(a, int32_t, N * L)) &&
+             (t->tree = EHM_NEW_N(a, ehm_tree, N));
+        for (int64_t i = 0; ok && i < N; i++) EHM_TRY(ehm_tree_new(&t->tree[i], (int32_t)L, a, err));
+    }
+    if (ok) return EHM_OK;
+    EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d kinds of trees of %lld pictures of %lld patches", p->n_kinds, (long long)N, (long long)L);
+    return EHM_HINT(err, "--pictures or --eval-batch-size less than %lld and %lld", (long long)N, (long long)B), EHM_E_MEMORY;
+}
+
+static ehm_code settings_of(walk *w, const ehm_config *cfg, ehm_err *err) {
+    static const ehm_tree_source source[SOURCES] = {EHM_SOURCE_ATTENTION, EHM_SOURCE_MOVED, EHM_SOURCE_SPATIAL, EHM_SOURCE_PIXELS};
+    ehm_mask_settings s;
+    EHM_TRY(ehm_mask_settings_of(&s, cfg, err));
+    s.k_jitter = s.mix_random = 0, s.mix_levels = false, s.schedule = EHM_SCHEDULE_FIXED;
+    for (int i = 0; i < SOURCES; i++) w->settings[i] = s, w->settings[i].tree_source = source[i];
+    w->settings[BY_SPATIAL].tree_prior = w->settings[BY_PIXELS].tree_prior = 0;
+    w->linkage = s.linkage;
+    w->p->k_end = ehm_mask_k_end(&s, w->s->n_patches);
+    return EHM_OK;
+}
+
+/* Which of the maps that come with a batch. */
+static ehm_code level_of(walk *w, const ehm_batch *b, const char *spec, ehm_err *err) {
+    static const char *const names[] = {"part", "object", "class"};
+    for (int32_t i = 0; i < 3; i++)
+        if (!strcmp(w->p->level, names[i])) w->i_level = i - 3 + b->n_levels;
+    if (w->i_level >= 0) return EHM_OK;
+    return EHM_FAIL(err, EHM_E_CONFIG, "--level %s: %s has label maps of classes alone", w->p->level, spec);
+}
+
+static ehm_code all_batches(walk *w, ehm_loader *l, const char *spec, ehm_err *err) {
+    double begin = ehm_clock_s();
+    char done[32], all[32];
+    bool looked = false;
+    while (w->p->n < w->n_max) {
+        ehm_batch b;
+        ehm_err why = {0};
+        ehm_code rc = ehm_loader_next(l, &b, &why);
+        if (rc == EHM_E_STOPPED && !b.n && !ehm_stop_asked()) break;
+        if (rc) {
+            if (err && !err->code) *err = why;
+            return rc;
+        }
+        if (ehm_stop_asked())
+            return EHM_FAIL(err, EHM_E_STOPPED, "stopped after %lld of %lld pictures", (long long)w->p->n, (long long)w->n_max);
+        if (w->p->has_labels && !looked) EHM_TRY(level_of(w, &b, spec, err));
+        looked = true;
+        EHM_TRY(batch(w, &b, err));
+        if (!w->p->quiet) ehm_progress(false, "trees of %s of %s pictures, %.1f a second", ehm_format_count(w->p->n, done), ehm_format_count(w->n_max, all),
+                     (double)w->p->n / (ehm_clock_s() - begin + 1e-9));
+    }
+    if (!w->p->quiet) ehm_progress(true, "trees of %s pictures", ehm_format_count(w->p->n, done));
+    return EHM_OK;
+}
+
+ehm_code ehm_tree_pass_run(ehm_tree_pass *p, ehm_model *m, ehm_dataset *ds, const ehm_config *cfg, ehm_err *err) {
+    walk *w = calloc(1, sizeof *w);
+    if (!w) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to walk over a set");
+    ehm_loader *l = NULL;
+    ehm_code rc;
+    w->p = p, w->m = m, w->s = ehm_model_shape(m), w->pool = ehm_dev_pool(ehm_model_device(m)), w->seed = (uint64_t)cfg->seed;
+    w->n_max = cfg->pictures < ehm_dataset_count(ds) ? cfg->pictures : ehm_dataset_count(ds);
+    p->has_labels = ehm_dataset_n_map_classes(ds) > 0;
+    p->n_patches = w->s->n_patches, p->depth = w->s->depth;
+    ehm_loader_opt opt = {.batch_size = ehm_model_batch(m),
+                          .h = w->s->img_h,
+                          .w = w->s->img_w,
+                          .augment = true,
+                          .crop_min = cfg->crop_min,
+                          .crop_max = cfg->crop_max,
+                          .flip = cfg->flip,
+                          .shuffle = true,
+                          .seed = w->seed,
+                          .label_grid_h = p->has_labels ? w->s->grid_h : 0,
+                          .label_grid_w = p->has_labels ? w->s->grid_w : 0,
+                          .n_workers = EHM_IS_AUTO(cfg->workers) ? ehm_cpu_count() : (int32_t)cfg->workers,
+                          .max_bad = 1};
+    if (w->s->n_patches < 2) {
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "a grid of one patch has no tree");
+        goto done;
+    }
+    if ((rc = settings_of(w, cfg, err)) || (rc = memory(w, err)) || (rc = ehm_loader_open(&l, ds, &opt, 0, err)) ||
+        (rc = all_batches(w, l, ehm_dataset_spec(ds), err)))
+        goto done;
+    if (p->n < 2) {
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "%s: %lld of its pictures can be used, and a tree is compared with that of another picture", ehm_dataset_spec(ds),
+                      (long long)p->n);
+        goto done;
+    }
+    for (int32_t k = 0; k < p->n_kinds && !rc; k++) rc = each(w, p->n, next_picture, &p->kinds[k], err);
+    /* Rows of entropy were laid out for as many pictures as could come. */
+    for (int32_t i = 1; p->controls && i < p->depth; i++) memmove(p->entropy + i * p->n, p->entropy + i * w->n_max, sizeof(float) * (size_t)p->n);
+done:
+    ehm_loader_close(l);
+    for (int t = 0; t < THREADS_MAX; t++) ehm_arena_free(&w->scratch[t]);
+    free(w);
+    return rc;
+}
+
+void ehm_tree_pass_free(ehm_tree_pass *p) { ehm_arena_free(&p->arena); }
