@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains a few steps, then loads what was written in the real libraries and compares features. Needs Python 3 with venv; packages come from PyPI
+# Trains a few steps, then loads what was written in the real libraries and compares features; then trees with SciPy's. Needs Python 3 with venv; packages come from PyPI
 # into build/peers (about 2 GB with PyTorch) unless PEERS_PYTHON names a Python that has them.
 set -e
 py=${PEERS_PYTHON:-build/peers/bin/python}
@@ -19,3 +19,4 @@ for set in "scenes:3:256:64 --preset pico" "scenes:4:128:48 --patch-size 6 --emb
     "$py" tools/peers/check_files.py $out
 done
 "$py" tools/peers/check_events.py $out/run
+"$py" tools/peers/check_trees.py build/ehm $out/trees

@@ -47,7 +47,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_bench = {
     .name = "bench",
     .summary = "measures the speed of training on this machine",
-    .groups = "bench,model,size,mask,recipe,batch",
+    .groups = "bench,model,size,mask,tree,linkage,recipe,batch",
     .usage = "--preset P --batch-size N",
     .args = "WHAT",
     .n_args_min = 1,

@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 8 };
-typedef enum { AS_TEXT, AS_NUMBER } cell_kind;
+enum { COLUMNS_MAX = 8, GRID_SHOWN = 196 };
+/* Notes and choices ("a|b", an array in JSON) are too long for a column: for people they follow the table,
+ * paragraph by paragraph. AS_JSON is for programs alone, as it stands. */
+typedef enum { AS_TEXT, AS_NUMBER, AS_NOTE, AS_CHOICES, AS_JSON } cell_kind;
+static bool in_table(cell_kind k) { return k == AS_TEXT || k == AS_NUMBER; }
+static bool is_note(cell_kind k) { return k == AS_NOTE || k == AS_CHOICES; }
 
 /* Rows are collected first: the table for people needs the widest cell of each column. */
 typedef struct {
@@ -65,11 +69,48 @@ static void named(table *t, const char *third) {
     column(t, third, AS_TEXT);
 }
 
+static void add_needs(ehm_str *s, uint32_t needs) {
+    const char *between = "";
+    for (uint32_t bit = 1; bit && bit <= needs; bit <<= 1)
+        if (needs & bit) ehm_str_addf(s, "%s%s", between, ehm_mask_need_name(bit)), between = ", ";
+    if (!needs) ehm_str_add(s, "nothing");
+}
+
+/* What the rule may ask for by default; where its arguments differ in that, each of them. */
+static const char *needs_of(table *t, const ehm_mask_rule *r) {
+    ehm_str s = {0}, all = {0};
+    uint32_t first = ehm_mask_needs_ever(r, NULL, NULL, GRID_SHOWN);
+    bool differ = false;
+    for (const char *p = r->args; p && *p; p += strcspn(p, "|"), p += *p == '|') {
+        char *arg = ehm_arena_strndup(t->a, p, strcspn(p, "|"));
+        if (!arg) return t->failed = true, "";
+        uint32_t needs = ehm_mask_needs_ever(r, NULL, arg, GRID_SHOWN);
+        differ |= needs != first;
+        ehm_str_addf(&s, "%s%s: ", s.len ? "; " : "", arg);
+        add_needs(&s, needs);
+    }
+    add_needs(&all, first);
+    const char *text = ehm_arena_strdup(t->a, ehm_str_c(differ ? &s : &all));
+    if (!text || s.failed || all.failed) t->failed = true;
+    ehm_str_free(&s);
+    ehm_str_free(&all);
+    return text ? text : "";
+}
+
 static void list_masks(table *t) {
-    named(t, "source");
+    column(t, "name", AS_TEXT);
+    column(t, "arguments", AS_CHOICES);
+    column(t, "what it is", AS_TEXT);
+    column(t, "source", AS_NOTE);
+    column(t, "needs", AS_NOTE);
+    column(t, "exact count", AS_JSON);
+    column(t, "details", AS_NOTE);
     for (const ehm_mask_rule *const *r = ehm_mask_rules; *r; r++) {
         const char **c = row(t);
-        c[0] = (*r)->name, c[1] = (*r)->summary, c[2] = (*r)->source;
+        c[0] = (*r)->name, c[1] = (*r)->args ? (*r)->args : "";
+        c[2] = (*r)->summary, c[3] = (*r)->source;
+        c[4] = needs_of(t, *r), c[5] = (*r)->inexact ? "false" : "true";
+        c[6] = (*r)->details ? (*r)->details : "";
     }
 }
 
@@ -141,6 +182,32 @@ static const ehm_word *words(ehm_arena *a) {
     return w;
 }
 
+/* "  head: text", broken between words. */
+static void add_paragraph(ehm_str *s, const char *head, const char *text, bool is_choice) {
+    size_t at = strlen(head) + 3, width = (size_t)ehm_out_width();
+    ehm_str_addf(s, "  %s:", head);
+    for (const char *p = text; *p; p += *p == ' ') {
+        size_t word = strcspn(p, " ");
+        if (at + 1 + word > width) ehm_str_add(s, "\n   "), at = 3;
+        ehm_str_addc(s, ' ');
+        ehm_str_addn(s, p, word);
+        at += word + 1;
+        p += word;
+    }
+    ehm_str_add(s, is_choice ? " (the first by default)\n" : "\n");
+}
+
+static void add_notes(ehm_str *s, const table *t) {
+    bool any = false;
+    for (int32_t k = 0; k < t->n_columns; k++) any |= is_note(t->kind[k]);
+    for (int32_t i = 0; any && i < t->n_rows; i++) {
+        const char **c = t->cell + (size_t)i * (size_t)t->n_columns;
+        ehm_str_addf(s, "\n%s\n", c[0]);
+        for (int32_t k = 0; k < t->n_columns; k++)
+            if (is_note(t->kind[k]) && *c[k]) add_paragraph(s, t->head[k], c[k], t->kind[k] == AS_CHOICES);
+    }
+}
+
 static void print_text(const table *t, ehm_out *out) {
     int32_t width[COLUMNS_MAX];
     ehm_str s = {0};
@@ -153,14 +220,26 @@ static void print_text(const table *t, ehm_out *out) {
     }
     for (int32_t i = -1; i < t->n_rows; i++) {
         for (int32_t k = 0; k < t->n_columns; k++) {
+            if (!in_table(t->kind[k])) continue;
             const char *c = i < 0 ? t->head[k] : t->cell[(size_t)i * (size_t)t->n_columns + (size_t)k];
             ehm_str_addf(&s, t->kind[k] == AS_NUMBER ? "%s%*s" : "%s%-*s", k ? "  " : "", width[k], c);
         }
         while (s.len && s.s[s.len - 1] == ' ') s.s[--s.len] = 0;
         ehm_str_addc(&s, '\n');
     }
+    add_notes(&s, t);
     ehm_out_add(out, ehm_str_c(&s));
     ehm_str_free(&s);
+}
+
+static void json_choices(ehm_json_w *w, const char *choices) {
+    char one[64];
+    ehm_json_arr(w);
+    for (const char *p = choices; *p; p += strcspn(p, "|"), p += *p == '|') {
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(p, "|"), p);
+        ehm_json_str(w, one);
+    }
+    ehm_json_end(w);
 }
 
 static void print_json(const table *t, const char *what, ehm_out *out) {
@@ -178,7 +257,8 @@ static void print_json(const table *t, const char *what, ehm_out *out) {
             for (char *p = key; *p; p++)
                 if (*p == ' ') *p = '_';
             ehm_json_key(&w, key);
-            if (t->kind[k] == AS_NUMBER) ehm_json_raw(&w, c);
+            if (t->kind[k] == AS_NUMBER || t->kind[k] == AS_JSON) ehm_json_raw(&w, c);
+            else if (t->kind[k] == AS_CHOICES) json_choices(&w, c);
             else ehm_json_str(&w, c);
         }
         ehm_json_end(&w);

@@ -1,5 +1,6 @@
 /* ehm pretrain: settings in, a run folder out. */
 #include "cli/cli.h"
+#include "cli/live.h"
 #include "train/train.h"
 
 static ehm_code print_result(const ehm_train *t, const ehm_train_result *r, ehm_out *out) {
@@ -42,7 +43,9 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
         ehm_log(EHM_LOG_INFO, "all checks passed; nothing was done");
         goto done;
     }
-    rc = ehm_train_run(t, NULL, 0, &r, err);
+    ehm_live live;
+    ehm_train_hook hook = ehm_live_hook(&live);
+    rc = ehm_train_run(t, &hook, 1, &r, err);
     if (!rc) rc = print_result(t, &r, out);
 done:
     ehm_train_close(t);
@@ -52,7 +55,7 @@ done:
 const ehm_command ehm_cmd_pretrain = {
     .name = "pretrain",
     .summary = "pre-trains a model on pictures by masked image modelling",
-    .groups = "data,read,loading,size,transform,model,recipe,mask,batch,train,output,run",
+    .groups = "data,read,loading,size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run",
     .usage = "--data PATH --out DIR",
     .details = "What is not given is chosen from the data and the machine; every choice is printed with where it came from, and stored in DIR/config.json.\n\n"
                "DIR gets metrics.jsonl, an event file for TensorBoard, checkpoints, and at the end model.safetensors (encoder and decoder, the official names of MAE) "

@@ -58,9 +58,10 @@ error
 
 # Every line of a run's tables is an object; so is its config.
 $ for f in metrics timing; do while read -r line; do echo "$line" | ehm_json_ok; done <run/$f.jsonl; done
-step epoch loss lr grad_norm loss_z grad_norm_z progress
+step epoch loss lr grad_norm loss_z grad_norm_z u masked_regions visible_regions largest_masked_region mask_perimeter flat_share
 step ...
-step images_per_s wait_frac seconds rss
+step epoch u watch
+step images_per_s wait_frac seconds teacher_ms similarity_ms tree_ms selection_ms rss
 ...
 $ ehm_json_ok <run/config.json
 format ... settings ...
@@ -90,7 +91,7 @@ $ ehm pretrain --data scenes:1:16:32 --preset pico --batch-size 8 --out printed 
   "img_size": {"value": "32", "origin": "data"},
   "preset": {"value": "pico", "origin": "flag"},
   "depth": {"value": 4, "origin": "preset"},
-  "mask": {"value": "random", "origin": "recipe"},
+  "mask": {"value": "ehm", "origin": "recipe"},
   "epochs": {"value": 100, "origin": "default"},
 $ ehm pretrain --config c.json --print-config 2>/dev/null >d.json; sed 's/, "origin.*//' c.json >c && sed 's/, "origin.*//' d.json | diff c - && grep -c 'config file' d.json
 ...
