@@ -31,7 +31,7 @@ train_seconds=$(($(left) - reserve))
 [ "$train_seconds" -ge 30 ] || train_seconds=30
 minutes=$(awk "BEGIN { printf \"%.2f\", $train_seconds / 60 }")
 
-say "2/4 pre-training on $set_train for $minutes minutes (masked autoencoder)"
+say "2/4 pre-training on $set_train for $minutes minutes (masks along the model's own hierarchy)"
 $ehm pretrain --data "$set_train" --preset pico $batch --lr 1e-3 --out $out --overwrite --max-minutes "$minutes" ${DEMO_FLAGS:-} || exit $?
 
 rc=0
@@ -46,13 +46,16 @@ else
     $ehm eval knn --model $out --against "untrained:$out" $eval_args --pools mean --expect-better || rc=$?
 fi
 
-say "4/4 reconstructions"
+say "4/4 pictures"
 $ehm draw reconstruct --model $out --image "$set_train" --count 12 --out $out/pictures/reconstruct.png || exit $?
+$ehm draw tree --model $out --image "$set_train" --count 4 --out $out/pictures/tree.png || exit $?
 
 cat <<END
 
 Done in $(($(date +%s) - start)) s.
-  pictures    $out/pictures/reconstruct.png
+  pictures    $out/pictures/reconstruct.png          what it makes of hidden patches
+              $out/pictures/tree.png                 the tree over four pictures, cut at several levels
+              $out/pictures/masks_over_training.png  how the masks grew while it learned
   weights     $out/model.safetensors (encoder and decoder), $out/encoder.safetensors (loads in timm)
   curves      $out/metrics.jsonl, or tensorboard --logdir $out
   next        build/ehm pretrain --data YOUR_FOLDER --out runs/mine
