@@ -30,6 +30,14 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
         ehm_json_key(&w, "stretches"), ehm_json_i64(&w, r.n_stretches);
         ehm_json_key(&w, "gflop_per_image"), ehm_json_f64(&w, r.gflop_per_image);
         ehm_json_key(&w, "gflop_per_s"), ehm_json_f64(&w, r.gflops);
+        ehm_json_key(&w, "mask"), ehm_json_str(&w, r.mask);
+        ehm_json_key(&w, "step_ms"), ehm_json_f64(&w, r.step_ms);
+        if (r.has_parts) {
+            ehm_json_key(&w, "teacher_ms"), ehm_json_f64(&w, r.teacher_ms);
+            ehm_json_key(&w, "similarity_ms"), ehm_json_f64(&w, r.similarity_ms);
+            ehm_json_key(&w, "tree_ms"), ehm_json_f64(&w, r.tree_ms);
+            ehm_json_key(&w, "selection_ms"), ehm_json_f64(&w, r.selection_ms);
+        }
         ehm_json_key(&w, "planned_mib"), ehm_json_f64(&w, (double)r.plan_bytes / 1048576);
         ehm_json_key(&w, "peak_mib"), ehm_json_f64(&w, (double)r.peak_bytes / 1048576);
         ehm_json_end(&w);
@@ -40,6 +48,10 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     ehm_out_addf(out, "%s\n%s, %s, batch %d\n", r.model, r.device, r.dtype, r.batch);
     ehm_out_addf(out, "%.2f images/s [%.2f .. %.2f], median of %d stretches; data is left out\n", r.images_per_s, r.lo, r.hi, r.n_stretches);
     ehm_out_addf(out, "%.3f GFLOP a picture (products of a step, by count), %.1f GFLOP/s\n", r.gflop_per_image, r.gflops);
+    if (r.has_parts)
+        ehm_out_addf(out, "masks by %s at the end of the curriculum, of a step of %.1f ms: teacher %.1f %%, similarity %.1f %%, tree %.2f %%, selection %.2f %%\n",
+                     r.mask, r.step_ms, 100 * r.teacher_ms / r.step_ms, 100 * r.similarity_ms / r.step_ms, 100 * r.tree_ms / r.step_ms,
+                     100 * r.selection_ms / r.step_ms);
     ehm_out_addf(out, "memory: %s planned, %s peak of the process\n", ehm_format_bytes((double)r.plan_bytes, planned), ehm_format_bytes((double)r.peak_bytes, peak));
     return EHM_OK;
 }
@@ -53,6 +65,8 @@ const ehm_command ehm_cmd_bench = {
     .n_args_min = 1,
     .n_args_max = 1,
     .words = words,
-    .example = "ehm bench step --preset pico --batch-size 8 --seconds 1",
+    .details = "Random masks unless --mask says otherwise. Masks that follow the model's attention are measured at the end of the curriculum, where a step costs "
+               "most, and the share of each part is shown.",
+    .example = "ehm bench step --preset pico --batch-size 8 --seconds 1\nehm bench step --preset pico --batch-size 8 --seconds 1 --mask ehm",
     .run = run,
 };

@@ -33,7 +33,7 @@ static ehm_code one_step(bench *b, ehm_err *err) {
     ehm_view g[2] = {ehm_method_grad(b->m, EHM_DECAY), ehm_method_grad(b->m, EHM_NO_DECAY)};
     ehm_weights *w = ehm_method_weights(b->m);
     b->batch.index = b->batch.i_batch = b->t;
-    EHM_TRY(ehm_method_load(b->m, b->dev, &b->batch, 0, 1, err));
+    EHM_TRY(ehm_method_load(b->m, b->dev, &b->batch, 1, 1, err));
     for (int32_t i = 0; i < 2; i++)
         if (g[i].rank) ehm_fill(b->dev, &(ehm_fill_args){.x = g[i]});
     ehm_method_fwd(b->m, b->dev);
@@ -104,6 +104,10 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
     t0 = ehm_clock_s();
     if ((rc = one_step(&b, err))) goto done;
     per_step = ehm_clock_s() - t0;
+    ehm_method_metric part[EHM_METHOD_METRICS_MAX];
+    (void)ehm_method_timings(b.m, part); /* of the steps that do not count */
+    int64_t n_steps = 0;
+    double all_s = 0;
     out->n_stretches = (int32_t)c.stretches;
     int32_t steps = (int32_t)(c.seconds / out->n_stretches / (per_step > 0 ? per_step : 1e-6));
     if (steps < 1) steps = 1;
@@ -116,13 +120,20 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
         t0 = ehm_clock_s();
         for (int32_t k = 0; k < steps; k++)
             if ((rc = one_step(&b, err))) goto done;
-        rate[i] = (double)n * steps / (ehm_clock_s() - t0);
+        double took = ehm_clock_s() - t0;
+        rate[i] = (double)n * steps / took;
+        n_steps += steps, all_s += took;
         ehm_progress(false, "stretch %d of %d: %.2f images/s", i + 1, out->n_stretches, rate[i]);
         if (ehm_stop_asked()) {
             rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped while measuring");
             goto done;
         }
     }
+    int32_t n_parts = ehm_method_timings(b.m, part);
+    out->has_parts = n_parts == 4, out->step_ms = 1e3 * all_s / (double)n_steps;
+    if (out->has_parts)
+        out->teacher_ms = part[0].value, out->similarity_ms = part[1].value, out->tree_ms = part[2].value, out->selection_ms = part[3].value;
+    snprintf(out->mask, sizeof out->mask, "%s", c.mask);
     qsort(rate, (size_t)out->n_stretches, sizeof *rate, by_value);
     out->lo = rate[0], out->hi = rate[out->n_stretches - 1];
     out->images_per_s = out->n_stretches % 2 ? rate[out->n_stretches / 2] : (rate[out->n_stretches / 2 - 1] + rate[out->n_stretches / 2]) / 2;
