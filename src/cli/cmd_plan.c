@@ -3,7 +3,7 @@
 #include "train/train.h"
 
 static size_t sum(const ehm_train_facts *x) {
-    size_t n = x->loader_bytes + x->cache_bytes;
+    size_t n = x->loader_bytes + x->cache_bytes + x->mask_bytes;
     for (int i = 0; i < EHM_MEM_KINDS; i++) n += x->plan_bytes[i];
     return n;
 }
@@ -27,6 +27,7 @@ static void print_json(const ehm_train_facts *x, const ehm_config *c, ehm_out *o
     ehm_json_obj(&w);
     for (int i = 0; i < EHM_MEM_KINDS; i++) ehm_json_key(&w, ehm_mem_kind_name(i)), ehm_json_i64(&w, (int64_t)x->plan_bytes[i]);
     ehm_json_key(&w, "batches"), ehm_json_i64(&w, (int64_t)x->loader_bytes);
+    ehm_json_key(&w, "trees"), ehm_json_i64(&w, (int64_t)x->mask_bytes);
     ehm_json_key(&w, "picture_cache"), ehm_json_i64(&w, (int64_t)x->cache_bytes);
     ehm_json_key(&w, "all"), ehm_json_i64(&w, (int64_t)sum(x));
     ehm_json_key(&w, "free"), ehm_json_i64(&w, x->memory_available);
@@ -63,6 +64,7 @@ static void print_text(const ehm_train_facts *x, const ehm_config *c, ehm_out *o
     ehm_out_addf(out, "memory       %s\n", ehm_format_bytes((double)sum(x), a));
     for (int i = 0; i < EHM_MEM_KINDS; i++) ehm_out_addf(out, "  %-16s %s\n", ehm_mem_kind_name(i), ehm_format_bytes((double)x->plan_bytes[i], a));
     ehm_out_addf(out, "  %-16s %s\n", "batches ahead", ehm_format_bytes((double)x->loader_bytes, a));
+    if (x->mask_bytes) ehm_out_addf(out, "  %-16s %s\n", "trees and masks", ehm_format_bytes((double)x->mask_bytes, a));
     if (x->cache_bytes) ehm_out_addf(out, "  %-16s %s\n", "decoded pictures", ehm_format_bytes((double)x->cache_bytes, a));
     if (x->memory_available > 0) ehm_out_addf(out, "  %-16s %s\n", "free here", ehm_format_bytes((double)x->memory_available, a));
     ehm_out_addf(out, "disk         %s: %lld checkpoints of %s, one being written, model files\n", ehm_format_bytes((double)x->disk_needed, d), (long long)c->keep,

@@ -70,6 +70,8 @@ enum { EHM_METHOD_METRICS_MAX = 64 };
 int32_t ehm_method_metrics(ehm_method *m, ehm_method_metric out[EHM_METHOD_METRICS_MAX]);
 int32_t ehm_method_timings(ehm_method *m, ehm_method_metric out[EHM_METHOD_METRICS_MAX]);
 double *ehm_method_meters(ehm_method *m, int32_t *n);
+/* Host memory that its masks take, for n_threads threads: similarities of a batch, scratch of trees. */
+size_t ehm_method_host_bytes(const ehm_method *m, int32_t n_threads);
 /* What a user should be told once about these masks; "" when there is nothing to say. */
 const char *ehm_method_note(const ehm_method *m);
 /* The running mean of attention and where it is from; false: the recipe has none. */

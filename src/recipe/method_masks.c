@@ -117,18 +117,24 @@ static ehm_code open_file(ehm_method *m, const ehm_config *cfg, ehm_err *err) {
     return EHM_OK;
 }
 
-static bool host_memory(ehm_method *m) {
+static bool small_memory(ehm_method *m) {
     ehm_method_masks *k = &m->masks;
     size_t B = (size_t)m->batch, L = (size_t)m->shape.n_patches;
-    uint32_t want = wants_of(k->ever);
     k->meters = EHM_NEW_N(&m->arena, double, METERS);
     k->facts = EHM_NEW_N(&m->arena, ehm_mask_facts, B);
     k->shapes = EHM_NEW_N(&m->arena, ehm_mask_shape, B);
-    if (!k->meters || !k->facts || !k->shapes) return false;
+    if (k->ever & EHM_MASK_NEEDS_LOSS && (!(k->loss = EHM_NEW_N(&m->arena, float, 2 * L)) || !(k->row_loss = EHM_NEW_N(&m->arena, float, B * L)))) return false;
+    return k->meters && k->facts && k->shapes;
+}
+
+/* What grows with the square of the patches waits until training begins: a method is also opened to count. */
+static bool large_memory(ehm_method *m) {
+    ehm_method_masks *k = &m->masks;
+    size_t B = (size_t)m->batch, L = (size_t)m->shape.n_patches;
+    uint32_t want = wants_of(k->ever);
     if (want & EHM_WANT_SIMILARITY && !(k->similarity = EHM_NEW_N(&m->arena, float, B * L * L))) return false;
     if (want & EHM_WANT_ATTENTION && !(k->attention = EHM_NEW_N(&m->arena, float, B * L * L))) return false;
     if (want & EHM_WANT_CLS && !(k->cls = EHM_NEW_N(&m->arena, float, B * L))) return false;
-    if (k->ever & EHM_MASK_NEEDS_LOSS && (!(k->loss = EHM_NEW_N(&m->arena, float, 2 * L)) || !(k->row_loss = EHM_NEW_N(&m->arena, float, B * L)))) return false;
     if (k->ever & EHM_MASK_NEEDS_COLOUR && !(k->colour = EHM_NEW_N(&m->arena, float, B * L * (size_t)m->shape.channels))) return false;
     return true;
 }
@@ -150,7 +156,7 @@ ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *er
     if (k->ever & EHM_MASK_NEEDS_OTHER && m->batch < 2)
         return EHM_FAIL(err, EHM_E_CONFIG, "--tree-source swapped takes the tree of the batch's next picture; a batch of 1 has none");
     if (m->train) EHM_TRY(open_file(m, cfg, err));
-    if (!host_memory(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
+    if (!small_memory(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
     uint32_t want = wants_of(k->ever);
     if (!want) return EHM_OK;
     ehm_affinity_opt o;
@@ -326,7 +332,7 @@ static ehm_code grow_scratch(ehm_method *m, ehm_dev *d, ehm_err *err) {
     int32_t n = ehm_pool_threads(ehm_dev_pool(d)), L = m->shape.n_patches, levels = 3;
     if (n > 64) n = 64;
     k->scratch = calloc((size_t)n, sizeof *k->scratch);
-    if (!k->scratch) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d threads that draw masks", (int)n);
+    if (!k->scratch || !large_memory(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
     k->n_scratch = n;
     ehm_arena a = {0};
     size_t LL = (size_t)L * (size_t)L;
@@ -441,6 +447,13 @@ void ehm_method_restored(ehm_method *m, ehm_dev *d) {
     if (m->masks.loss) ehm_download(d, m->masks.loss, m->masks.loss_state, (size_t)(2 * m->shape.n_patches) * sizeof(float));
     if (m->masks.affinity && m->masks.ema) ehm_weights_refresh(&m->masks.average, d);
     if (m->masks.affinity) ehm_affinity_mean_restored(m->masks.affinity);
+}
+
+size_t ehm_method_host_bytes(const ehm_method *m, int32_t n_threads) {
+    size_t LL = (size_t)m->shape.n_patches * (size_t)m->shape.n_patches * sizeof(float), B = (size_t)m->batch;
+    uint32_t want = wants_of(m->masks.ever);
+    size_t n = (want & EHM_WANT_SIMILARITY ? B * LL : 0) + (want & EHM_WANT_ATTENTION ? B * LL : 0);
+    return n + (m->masks.ever ? 6 * LL * (size_t)n_threads : 0); /* a tree's copy of its matrix, and what a source or a rule makes beside it */
 }
 
 const char *ehm_method_note(const ehm_method *m) { return m->masks.note ? m->masks.note : ""; }

@@ -30,6 +30,7 @@ static ehm_code count(ehm_train *t, int64_t batch, ehm_err *err) {
     t->facts.flops_per_picture = ehm_method_flops(m);
     t->facts.n_visible = ehm_method_n_visible(m);
     t->facts.mask_needs = ehm_method_needs(m);
+    t->facts.mask_bytes = ehm_method_host_bytes(m, t->facts.n_threads);
     t->facts.loader_bytes = loader_bytes(t, batch);
     ehm_plan_free(&p);
     ehm_method_close(m);
@@ -37,7 +38,7 @@ static ehm_code count(ehm_train *t, int64_t batch, ehm_err *err) {
 }
 
 static size_t needed(const ehm_train *t) {
-    size_t n = t->facts.loader_bytes;
+    size_t n = t->facts.loader_bytes + t->facts.mask_bytes;
     for (int i = 0; i < EHM_MEM_KINDS; i++) n += t->facts.plan_bytes[i];
     return n + n / 10; /* packed copies of weights, the pictures being decoded, the program */
 }

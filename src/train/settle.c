@@ -428,7 +428,7 @@ static bool shown(const ehm_config *c, int32_t i, bool trees) {
 void ehm_train_show(ehm_train *t) {
     char params[32], mem[32], have[32], disk[32], ckpt[32];
     ehm_str value = {0};
-    size_t all = t->facts.loader_bytes + t->facts.cache_bytes;
+    size_t all = t->facts.loader_bytes + t->facts.cache_bytes + t->facts.mask_bytes;
     for (int i = 0; i < EHM_MEM_KINDS; i++) all += t->facts.plan_bytes[i];
     ehm_train_say(t, EHM_LOG_INFO, "%-18s %-24s from", "setting", "value");
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {

@@ -33,7 +33,7 @@ typedef struct {
     int32_t n_threads, n_workers, n_visible;
     int64_t n_params;                 /* numbers, frozen position tables included */
     double flops_per_picture;         /* of a training step */
-    size_t plan_bytes[EHM_MEM_KINDS], loader_bytes, cache_bytes;
+    size_t plan_bytes[EHM_MEM_KINDS], loader_bytes, cache_bytes, mask_bytes; /* mask_bytes: similarities and trees on the host */
     int64_t memory_available;
     int64_t checkpoint_bytes, disk_needed, disk_free; /* disk_free -1: not known */
     double mean[256], std[256];
