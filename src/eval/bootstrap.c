@@ -15,11 +15,17 @@ static double percentile(const double *sorted, int32_t n, double q) {
 }
 
 ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int64_t n, uint64_t seed, ehm_err *err) {
+    return ehm_bootstrap_draws(mean, lo, hi, items, n_rows, 1, n, seed, err);
+}
+
+ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed,
+                             ehm_err *err) {
     if (n < 1) return EHM_FAIL(err, EHM_E_ARG, "an interval needs at least one test item");
     double *draws = calloc((size_t)n_rows * EHM_BOOT_DRAWS, sizeof *draws);
-    uint32_t *times = malloc((size_t)n * sizeof *times);
+    uint32_t *times = malloc((size_t)n * sizeof *times), *draw_times = calloc((size_t)n_draws, sizeof *draw_times);
+    double all = (double)n_draws * (double)n;
     ehm_code rc = EHM_OK;
-    if (!draws || !times) {
+    if (!draws || !times || !draw_times) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d bootstrap draws of %lld items", EHM_BOOT_DRAWS, (long long)n);
         goto done;
     }
@@ -27,16 +33,24 @@ ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const 
         ehm_rng r = ehm_rng_of(seed, EHM_RNG_bootstrap, 0, (uint64_t)d);
         memset(times, 0, (size_t)n * sizeof *times);
         for (int64_t i = 0; i < n; i++) times[ehm_rng_below64(&r, (uint64_t)n)]++;
+        memset(draw_times, 0, (size_t)n_draws * sizeof *draw_times);
+        for (int32_t i = 0; i < n_draws; i++) draw_times[n_draws > 1 ? ehm_rng_below(&r, (uint32_t)n_draws) : 0]++;
         for (int32_t row = 0; row < n_rows; row++) {
             double s = 0;
-            for (int64_t i = 0; i < n; i++) s += (double)times[i] * (double)items[row][i];
-            draws[(size_t)row * EHM_BOOT_DRAWS + (size_t)d] = s / (double)n;
+            for (int32_t k = 0; k < n_draws; k++) {
+                const float *v = items[row] + k * n;
+                double of_draw = 0;
+                if (!draw_times[k]) continue;
+                for (int64_t i = 0; i < n; i++) of_draw += (double)times[i] * (double)v[i];
+                s += draw_times[k] * of_draw;
+            }
+            draws[(size_t)row * EHM_BOOT_DRAWS + (size_t)d] = s / all;
         }
     }
     for (int32_t row = 0; row < n_rows; row++) {
         double s = 0, *v = draws + (size_t)row * EHM_BOOT_DRAWS;
-        for (int64_t i = 0; i < n; i++) s += (double)items[row][i];
-        mean[row] = s / (double)n;
+        for (int64_t i = 0; i < n_draws * n; i++) s += (double)items[row][i];
+        mean[row] = s / all;
         qsort(v, EHM_BOOT_DRAWS, sizeof *v, by_value);
         lo[row] = percentile(v, EHM_BOOT_DRAWS, 0.025);
         hi[row] = percentile(v, EHM_BOOT_DRAWS, 0.975);
@@ -44,5 +58,6 @@ ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const 
 done:
     free(draws);
     free(times);
+    free(draw_times);
     return rc;
 }

@@ -53,4 +53,7 @@ enum { EHM_BOOT_DRAWS = 2000 };
  * items[r] [n] for r < n_rows; mean, lo, hi [n_rows]. All rows see the same draws, so a difference of rows is paired. Percentiles by linear
  * interpolation, as numpy.percentile. */
 ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int64_t n, uint64_t seed, ehm_err *err);
+/* The same where each item was scored in n_draws draws of what was learned from, items[r] [n_draws,n]: draws and items are both resampled. */
+ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed,
+                             ehm_err *err);
 #endif

@@ -1,56 +1,18 @@
 /* k-NN on frozen features: all poolings side by side, lists of k and temperature, raw pixels as a reference
  * row. */
-#include "base/file.h"
 #include "base/log.h"
-#include "eval/eval.h"
-#include "eval/features_int.h"
 #include "eval/knn.h"
+#include "eval/task_int.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 16 };
 static const ehm_metric metrics[] = {{"top-1", "%", true}};
-
-static int32_t parse_list(double *out, const char *text, const char *key, bool whole, ehm_err *err) {
-    int32_t n = 0;
-    char part[64];
-    for (const char *p = text; *p;) {
-        size_t len = strcspn(p, ",");
-        if (len >= sizeof part || n == LIST_MAX)
-            return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: at most %d numbers, separated by commas", key, text,
-                            LIST_MAX),
-                   -1;
-        memcpy(part, p, len), part[len] = 0;
-        if (!ehm_parse_f64(part, &out[n]) || !(out[n] > 0) ||
-            (whole && (out[n] < 1 || out[n] > 100000 || out[n] != (double)(int32_t)out[n])))
-            return EHM_FAIL(err, EHM_E_CONFIG, "--%s %s: '%s' is no %s above 0", key, text, part,
-                            whole ? "whole number" : "number"),
-                   -1;
-        n++;
-        p += len + (p[len] == ',');
-    }
-    if (!n) EHM_FAIL(err, EHM_E_CONFIG, "--%s is empty", key);
-    return n ? n : -1;
-}
-
-/* cls, mean or both; a pooling that stood there twice would be standardised twice. */
-static ehm_code check_pools(const char *text, ehm_err *err) {
-    int32_t n_cls = 0, n_mean = 0;
-    for (const char *p = text;; p++) {
-        size_t len = strcspn(p, ",");
-        bool cls = len == 3 && !strncmp(p, "cls", 3), mean = len == 4 && !strncmp(p, "mean", 4);
-        if ((!cls && !mean) || (n_cls += cls) > 1 || (n_mean += mean) > 1)
-            return EHM_FAIL(err, EHM_E_CONFIG, "--pools %s: must be cls, mean or cls,mean", text);
-        if (!p[len]) return EHM_OK;
-        p += len;
-    }
-}
 
 typedef struct {
     const ehm_config *c;
     ehm_eval_out *out;
     ehm_arena *a;
-    double k[LIST_MAX], t[LIST_MAX];
+    double k[EHM_EVAL_LIST_MAX], t[EHM_EVAL_LIST_MAX];
     int32_t n_k, n_t, k_max, n_classes;
     int32_t *predicted; /* of the row to quote so far */
     double best;
@@ -106,29 +68,11 @@ done:
 static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_dataset *train, ehm_dataset *test,
                           ehm_features *ftest, bool raw, ehm_err *err) {
     ehm_features ftrain = {0};
-    int32_t workers = EHM_IS_AUTO(j->c->workers) ? ehm_cpu_count() : (int32_t)j->c->workers;
     ehm_dev *d = ehm_model_device(m);
     double *mean = NULL, *std = NULL;
     char raw_name[64];
-    ehm_split learn = {test ? EHM_PART_ALL : EHM_PART_LEARN, j->c->split, (uint64_t)j->c->seed},
-              held_out = learn;
-    if (!test) test = train, held_out.part = EHM_PART_HELD_OUT;
-    ehm_code rc = ehm_features_of(&ftrain, m, train, &learn, workers, raw, err);
-    if (!rc) rc = ehm_features_of(ftest, m, test, &held_out, workers, raw, err);
+    ehm_code rc = ehm_eval_features(&ftrain, ftest, m, train, test, j->c, raw, err);
     if (rc) goto done;
-    if ((!ftrain.n || !ftest->n) && test == train) {
-        rc = EHM_FAIL(err, EHM_E_CONFIG,
-                      "--split %g: of the labelled pictures of %s, %lld are left to learn from and %lld to "
-                      "be tested on",
-                      j->c->split, ehm_dataset_spec(train), (long long)ftrain.n, (long long)ftest->n);
-        EHM_HINT(err, "give more pictures, another --split, or a set of its own as --test");
-        goto done;
-    }
-    if (!ftrain.n || !ftest->n) {
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s has no readable labelled picture",
-                      ftrain.n ? ehm_dataset_spec(test) : ehm_dataset_spec(train));
-        goto done;
-    }
     if (j->k_max > ftrain.n) {
         rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld labelled pictures", j->k_max,
                       ehm_dataset_spec(train), (long long)ftrain.n);
@@ -141,19 +85,7 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
         goto done;
     }
-    if (raw) {
-        ehm_twins twins;
-        if ((rc = ehm_prints_match(&twins, ftrain.prints, ftrain.n, ftest->prints, ftest->n, j->a, err)))
-            goto done;
-        if (twins.n_b) {
-            ehm_eval_note(j->out, j->a,
-                          "%lld of %lld test pictures have a near-duplicate in the training set (ehm data "
-                          "TRAIN TEST --check names them)",
-                          (long long)twins.n_b, (long long)ftest->n);
-            ehm_log(EHM_LOG_WARN, "%lld of %lld test pictures have a near-duplicate in the training set",
-                    (long long)twins.n_b, (long long)ftest->n);
-        }
-    }
+    if (raw && (rc = ehm_eval_note_twins(j->out, &ftrain, ftest, j->a, err))) goto done;
     for (const char *p = j->c->pools; *p && !rc;) {
         size_t len = strcspn(p, ",");
         bool cls = len == 3;
@@ -178,29 +110,6 @@ static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_datase
 done:
     free(mean), free(std);
     ehm_features_free(&ftrain);
-    return rc;
-}
-
-/* Names come from outside: a tab or line end in one would shift the columns. */
-static void add_cell(ehm_str *s, const char *text) {
-    for (; *text; text++) ehm_str_addc(s, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
-    ehm_str_addc(s, '\t');
-}
-
-static ehm_code write_predictions(const knn_job *j, const char *path, ehm_dataset *train, ehm_dataset *test,
-                                  const ehm_features *f, ehm_err *err) {
-    ehm_str s = {0};
-    ehm_str_addf(&s, "file\tlabel\tpredicted\tright\n");
-    for (int64_t i = 0; i < f->n; i++) {
-        add_cell(&s, ehm_dataset_name(test, f->ids[i]));
-        add_cell(&s, ehm_dataset_class(train, f->labels[i]));
-        add_cell(&s, ehm_dataset_class(train, j->predicted[i]));
-        ehm_str_addf(&s, "%d\n", j->predicted[i] == f->labels[i]);
-    }
-    ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for %s", path)
-                           : ehm_dir_make_for(path, err);
-    if (!rc) rc = ehm_file_write(path, ehm_str_c(&s), s.len, err);
-    ehm_str_free(&s);
     return rc;
 }
 
@@ -253,9 +162,9 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
                     "eval_knn); standardised: each feature to "
                     "mean 0 and deviation 1 over the training set; intervals: bootstrap over test pictures, "
                     "2,000 draws (training seeds are not covered)";
-    if ((rc = check_pools(c->pools, err))) return rc;
-    if ((j.n_k = parse_list(j.k, c->k, "k", true, err)) < 0) return err->code;
-    if ((j.n_t = parse_list(j.t, c->temperature, "temperature", false, err)) < 0) return err->code;
+    if ((rc = ehm_eval_check_pools(c->pools, err))) return rc;
+    if ((j.n_k = ehm_eval_parse_list(j.k, c->k, "k", true, err)) < 0) return err->code;
+    if ((j.n_t = ehm_eval_parse_list(j.t, c->temperature, "temperature", false, err)) < 0) return err->code;
     for (int32_t i = 0; i < j.n_k; i++)
         if ((int32_t)j.k[i] > j.k_max) j.k_max = (int32_t)j.k[i];
     if (!c->model) {
@@ -276,7 +185,7 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     if ((rc = knn_model(&j, m, c->model, train, test, &ftest, true, err))) goto done;
     n_own = out->n_rows;
     if (c->predictions &&
-        (rc = write_predictions(&j, c->predictions, train, test ? test : train, &ftest, err)))
+        (rc = ehm_eval_write_predictions(j.predicted, c->predictions, train, test ? test : train, &ftest, err)))
         goto done;
     if (c->against) {
         ehm_model_close(m);
@@ -317,6 +226,6 @@ const ehm_eval_task ehm_eval_task_knn = {
     .source = "DINO eval_knn: unit features, inner product, vote exp(similarity / T)",
     .metrics = metrics,
     .n_metrics = 1,
-    .groups = "knn",
+    .groups = "knn,pools",
     .run = run_knn,
 };

@@ -83,3 +83,23 @@ TEST(bootstrap, agrees_with_scipy) {
     CHECK_NEAR(lo[0] + hi[1], 1, 1e-12); /* the same draws for every row */
     free_golden(&g);
 }
+
+/* Draws that are alike widen nothing; draws that differ in all are all that counts. */
+TEST(bootstrap, draws_are_resampled_too) {
+    float one[50], alike[3 * 50], apart[2 * 50];
+    for (int i = 0; i < 50; i++) {
+        one[i] = (float)(i % 3 == 0);
+        for (int d = 0; d < 3; d++) alike[d * 50 + i] = one[i];
+        apart[i] = 0, apart[50 + i] = 1;
+    }
+    const float *a = one, *b = alike, *c = apart;
+    double mean[3], lo[3], hi[3];
+    ehm_err err = {0};
+    REQUIRE_OK(ehm_bootstrap(&mean[0], &lo[0], &hi[0], &a, 1, 50, 7, &err), &err);
+    REQUIRE_OK(ehm_bootstrap_draws(&mean[1], &lo[1], &hi[1], &b, 1, 3, 50, 7, &err), &err);
+    REQUIRE_OK(ehm_bootstrap_draws(&mean[2], &lo[2], &hi[2], &c, 1, 2, 50, 7, &err), &err);
+    CHECK_NEAR(mean[1], mean[0], 1e-12);
+    CHECK_NEAR(lo[1], lo[0], 1e-12);
+    CHECK_NEAR(hi[1], hi[0], 1e-12);
+    CHECK(mean[2] == 0.5 && lo[2] == 0 && hi[2] == 1);
+}
