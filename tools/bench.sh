@@ -5,3 +5,4 @@ set -e
 for type in f32 bf16; do
     "$1/ehm" bench step --preset tiny --img-size 64 --batch-size 128 --dtype $type --seconds 10
 done
+if [ -n "${PEERS_PYTHON:-}" ]; then "$PEERS_PYTHON" "$(dirname "$0")/bench_tree.py"; fi

@@ -48,7 +48,9 @@ ehm_code ehm_similarity_check_with(const ehm_tree_kern *k, ehm_similarity_range 
                                    int32_t n, uint32_t flags, ehm_err *err) {
     *r = (ehm_similarity_range){0};
     *exact = true;
-    if (n == 1 || (type == EHM_F64 ? k->check_f64(r, S, n) : k->check_f32(r, S, n))) return EHM_OK;
+    if (n == 1) return EHM_OK;
+    if (flags & EHM_TREE_TRUSTED && (type == EHM_F64 ? k->range_f64(r, S, n) : k->range_f32(r, S, n))) return EHM_OK;
+    if (type == EHM_F64 ? k->check_f64(r, S, n) : k->check_f32(r, S, n)) return EHM_OK;
     *exact = false;
     return check_pairs(r, S, type, n, flags, err);
 }

@@ -58,7 +58,7 @@ size_t ehm_tree_layout(ehm_tree_work *w, void *base, int32_t n_leaves, ehm_linka
     w->weight = place(base, &used, stride, sizeof(double));
     w->seen = place(base, &used, n, sizeof(int32_t));
     w->log = place(base, &used, n, sizeof(int32_t));
-    w->chain = place(base, &used, n, sizeof(int32_t));
+    w->chain = place(base, &used, n + 1, sizeof(int32_t));
     w->grown = place(base, &used, n, sizeof(int32_t));
     w->grown_at = place(base, &used, n, sizeof(int32_t));
     w->node = place(base, &used, n, sizeof(int32_t));

@@ -45,7 +45,12 @@ typedef struct {
 /* Arrays from a. EHM_E_ARG unless 1 <= n <= EHM_TREE_LEAVES_MAX; EHM_E_MEMORY. */
 ehm_code ehm_tree_new(ehm_tree *t, int32_t n, ehm_arena *a, ehm_err *err);
 
-enum { EHM_TREE_SYMMETRISE = 1 }; /* take (S_ij + S_ji) / 2 instead of refusing an asymmetric matrix */
+enum {
+    EHM_TREE_SYMMETRISE = 1, /* take (S_ij + S_ji) / 2 instead of refusing an asymmetric matrix */
+    /* The caller vouches that S_ij == S_ji to the bit: one sweep checks that S is finite, none that it is symmetric. A matrix that is
+     * not gives some tree. The result is the same bits with and without. */
+    EHM_TREE_TRUSTED = 2
+};
 /* Bytes of workspace of one build; any alignment of 64 does. */
 size_t ehm_tree_work_bytes(int32_t n, ehm_linkage l, ehm_dtype type);
 /* S [n,n] EHM_F32 or EHM_F64, row-major. out has room for n leaves. Allocates nothing. n = 1: no merge.

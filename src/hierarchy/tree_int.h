@@ -18,7 +18,7 @@ typedef struct {
     double *weight;     /* [stride] sizes by slot as numbers */
     int32_t *seen;      /* [n] how much of the log a row knows; -1: the row is not made yet */
     int32_t *log;       /* [n] merges so far: the slot that lives on */
-    int32_t *chain;     /* [n] */
+    int32_t *chain;     /* [n + 1] */
     int32_t *grown;     /* [n] live slots that hold more than a leaf, in any order */
     int32_t *grown_at;  /* [n] slot -> place in grown */
     int32_t *node;      /* [n] slot -> leaf, or n + merge in the order they were made */
@@ -35,6 +35,9 @@ typedef struct {
     /* True when S is finite and S_ij == S_ji off the diagonal; r is written only then. n >= 2. */
     bool (*check_f32)(ehm_similarity_range *r, const float *S, int32_t n);
     bool (*check_f64)(ehm_similarity_range *r, const double *S, int32_t n);
+    /* True when S is finite off the diagonal; otherwise as above. */
+    bool (*range_f32)(ehm_similarity_range *r, const float *S, int32_t n);
+    bool (*range_f64)(ehm_similarity_range *r, const double *S, int32_t n);
     /* Merges in chain order into a, b, merged, h. */
     void (*chain_f32)(ehm_tree_work *w);
     void (*chain_f64)(ehm_tree_work *w);

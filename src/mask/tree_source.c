@@ -230,7 +230,9 @@ ehm_code ehm_mask_tree(ehm_tree *tree, bool *flat, const ehm_mask_in *in, ehm_ar
     EHM_TRY(unmoved_similarity(&S, &is_flat, NULL, in, scratch, err));
     void *work = ehm_arena_alloc(scratch, 1, ehm_tree_work_bytes(n, s->linkage, EHM_F32));
     if (!work) return EHM_FAIL(err, EHM_E_MEMORY, "mask: no memory for the tree of %d patches", (int)n);
-    EHM_TRY(ehm_tree_build(tree, S, EHM_F32, n, s->linkage, 0, work, err));
+    /* What our own ops or the sources here made is symmetric to the bit; a file may differ by rounding. */
+    uint32_t flags = s->tree_source == EHM_SOURCE_FILE ? 0 : EHM_TREE_TRUSTED;
+    EHM_TRY(ehm_tree_build(tree, S, EHM_F32, n, s->linkage, flags, work, err));
     if (flat) *flat = is_flat;
     if (!is_moved(s)) return EHM_OK;
     EHM_TRY(moves(&perm, in, scratch, err));

@@ -428,6 +428,38 @@ TEST(tree, asymmetry_is_averaged) {
     }
 }
 
+/* Vouched for, a symmetric matrix gives the same bits; what is not finite is still refused; what is not symmetric gives a tree. */
+TEST(tree, a_vouched_for_matrix) {
+    const ehm_tree_kern *kern[] = {&ehm_tree_generic, ehm_tree_avx2()};
+    for (int which = 0; which < 2; which++)
+        for (int l = 0; l < EHM_LINKAGES; l++)
+            for (int n = 1; n < 120; n = n < 20 ? n + 1 : n + 23) {
+                if (!kern[which]) continue;
+                bench a = bench_new(n, (ehm_linkage)l, n % 2 ? EHM_F32 : EHM_F64), b = bench_new(n, (ehm_linkage)l, a.type);
+                fill(&a, 12, n % 3 ? 0 : 5);
+                CHECK_OK(ehm_tree_build_with(kern[which], &a.t, a.S, a.type, n, (ehm_linkage)l, 0, a.work, &a.err), &a.err);
+                CHECK_OK(ehm_tree_build_with(kern[which], &b.t, a.S, a.type, n, (ehm_linkage)l, EHM_TREE_TRUSTED, b.work, &b.err), &b.err);
+                CHECK(same_tree(&a.t, &b.t, true));
+                CHECK(a.t.offset == b.t.offset);
+                for (int i = 0; i < n; i++)
+                    for (int j = 0; j < n; j++)
+                        if (i != j) put(&a, i, j, hash3((uint32_t)n, (uint32_t)i, (uint32_t)j) % 977);
+                CHECK_OK(ehm_tree_build_with(kern[which], &a.t, a.S, a.type, n, (ehm_linkage)l, EHM_TREE_TRUSTED, a.work, &a.err), &a.err);
+                for (int at = 0; at < 4 && n > 1; at++) {
+                    int i = at < 2 ? 0 : n - 1, j = at % 2 ? n / 2 : i ? 0 : n - 1;
+                    if (i == j) continue;
+                    double was = get(&a, i, j);
+                    put(&a, i, j, at % 2 ? (double)NAN : (double)INFINITY);
+                    char text[64];
+                    snprintf(text, sizeof text, "similarity (%d, %d) is ", i, j);
+                    CHECK_FAILS(ehm_tree_build_with(kern[which], &a.t, a.S, a.type, n, (ehm_linkage)l, EHM_TREE_TRUSTED, a.work, &a.err), &a.err,
+                                EHM_E_ARG, text);
+                    put(&a, i, j, was);
+                }
+                ehm_arena_free(&a.arena), ehm_arena_free(&b.arena);
+            }
+}
+
 /* ---- Z ---- */
 TEST(tree, z_there_and_back) {
     enum { N = 30 };
