@@ -214,7 +214,8 @@ static ehm_code route_all(ehm_method *m, ehm_dev *d, ehm_err *err) {
     return EHM_OK;
 }
 
-static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t want, ehm_err *err) {
+/* learn: the batch counts in the running mean. */
+static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t want, bool learn, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
     int64_t L = m->shape.n_patches;
     double t0 = ehm_clock_s();
@@ -224,7 +225,7 @@ static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t wa
     ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
     m->pixels_loaded = true;
     ehm_pixels_patchify(&m->pixels, d, patches);
-    ehm_affinity_run(k->affinity, d, &k->pass, k->ema ? &k->average : &m->weights, patches, &all, b->n, want, true);
+    ehm_affinity_run(k->affinity, d, &k->pass, k->ema ? &k->average : &m->weights, patches, &all, b->n, want, learn);
     EHM_TRY(ehm_affinity_fetch(k->affinity, d, want & EHM_WANT_SIMILARITY ? k->similarity : NULL, want & EHM_WANT_ATTENTION ? k->attention : NULL,
                                want & EHM_WANT_CLS ? k->cls : NULL, b->n, err));
     double look = ehm_affinity_look_s(k->affinity);
@@ -375,10 +376,14 @@ ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, fl
     ehm_pool *pool = ehm_dev_pool(d);
     ehm_err errors[64];
     drawing g = {.m = m, .b = b, .u = progress, .seed = seed, .err = errors, .needs = m->train ? needs_now(m, progress) : 0};
-    if (!k->scratch) EHM_TRY(grow_scratch(m, d, err));
+    bool first_load = !k->scratch;
+    if (first_load) EHM_TRY(grow_scratch(m, d, err));
     if (k->affinity) EHM_TRY(route_all(m, d, err));
+    /* The pass is made once for nothing: ops take what memory they need at the first call of a shape, and that is to be now, not when
+     * K begins to fall. */
+    if (first_load && k->affinity) EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err));
     uint32_t want = wants_of(g.needs);
-    if (want) EHM_TRY(teach(m, d, b, want, err));
+    if (want) EHM_TRY(teach(m, d, b, want, true, err));
     for (int i = 0; i < k->n_scratch; i++) errors[i] = (ehm_err){0}, g.failed[i] = -1;
     double t0 = ehm_clock_s();
     ehm_pool_for(k->n_scratch == ehm_pool_threads(pool) ? pool : NULL, b->n, 1, draw_some, &g);
