@@ -227,7 +227,7 @@ static ehm_code begin(ehm_train *t, walk *k, ehm_err *err) {
     EHM_TRY(ehm_train_open_loader(t, err));
     t->lr_sum = ehm_schedule_lr_sum(&t->schedule, 0, t->step);
     t->lr_sum_total = ehm_schedule_lr_sum(&t->schedule, 0, ehm_schedule_total(&t->schedule));
-    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, (int64_t)ceil(t->schedule.seg[0].warmup_steps));
+    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, ehm_train_warm_steps(t));
     k->started_s = k->line_s = t->saved_at_s = ehm_clock_s();
     k->first_step = k->line_step = t->step;
     const char *baseline = ehm_method_loss_baseline(t->method);
@@ -263,7 +263,7 @@ static ehm_code fit_length(ehm_train *t, const walk *k, ehm_err *err) {
     t->fit.pending = false;
     t->facts.total_steps = total, t->facts.warmup_steps = warmup;
     t->lr_sum_total = ehm_schedule_lr_sum(&t->schedule, 0, total);
-    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, (int64_t)ceil(t->schedule.seg[0].warmup_steps));
+    t->lr_sum_warm = ehm_schedule_lr_sum(&t->schedule, 0, ehm_train_warm_steps(t));
     if (!asked) {
         ehm_config_put_i64(&t->cfg, EHM_SETI_steps, total, EHM_FROM_MACHINE);
         ehm_config_put_f64(&t->cfg, EHM_SETI_epochs, ehm_train_epoch_of(t, total), EHM_FROM_MACHINE);

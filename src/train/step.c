@@ -97,9 +97,12 @@ static double progress_of(const ehm_train *t, int64_t step, double lr_sum) {
     return ehm_schedule_progress(&t->schedule, step, lr_sum, t->lr_sum_total);
 }
 
+/* Of the schedule in force: one that --max-minutes has fitted replaces the provisional one from step 0 on. */
+int64_t ehm_train_warm_steps(const ehm_train *t) { return (int64_t)ceil(t->schedule.seg[t->schedule.n - 1].warmup_steps); }
+
 /* u of the curriculum: 0 until the warm-up is over, 1 from progress_end on. */
 double ehm_train_u(const ehm_train *t) {
-    int64_t warm = (int64_t)ceil(t->schedule.seg[0].warmup_steps);
+    int64_t warm = ehm_train_warm_steps(t);
     if (t->schedule.seg[t->schedule.n - 1].origin_step > 0) return 1; /* an extended run: the curriculum is over */
     if (t->step <= warm) return 0;
     double a = progress_of(t, warm, t->lr_sum_warm), b = t->cfg.progress_end, q = progress_of(t, t->step, t->lr_sum);

@@ -84,6 +84,7 @@ ehm_code ehm_train_save(ehm_train *t, ehm_err *err);        /* a checkpoint of n
 /* step.c */
 typedef struct { double loss, norm, lr, progress; } ehm_step_out;
 ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err);
+int64_t ehm_train_warm_steps(const ehm_train *t);
 double ehm_train_u(const ehm_train *t);            /* progress of the curriculum at t->step, 0..1 */
 
 /* train_export.c */
