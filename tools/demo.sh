@@ -25,8 +25,8 @@ else
     eval_args="--train $data"
     batch=""
 fi
-reserve=50
-[ "$(left)" -gt $((reserve + 40)) ] || reserve=40
+reserve=60 # looks at pictures on the way, k-NN, drawings
+[ "$(left)" -gt $((reserve + 40)) ] || reserve=45
 train_seconds=$(($(left) - reserve))
 [ "$train_seconds" -ge 30 ] || train_seconds=30
 minutes=$(awk "BEGIN { printf \"%.2f\", $train_seconds / 60 }")

@@ -96,5 +96,6 @@ int32_t ehm_method_n_visible(const ehm_method *m);
  * when unknown. */
 const char *ehm_method_loss_baseline(const ehm_method *m);
 double ehm_method_flops(
-    const ehm_method *m); /* products of one picture's training step (forward and backward), by count */
+    const ehm_method *m); /* products of one picture's training step (forward and backward), by count; a teacher's pass included */
+double ehm_method_flops_at(const ehm_method *m, double progress); /* the same at this progress: without a pass that its masks do not need */
 #endif

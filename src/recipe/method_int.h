@@ -119,6 +119,7 @@ struct ehm_method {
     ehm_method_masks masks;
 };
 ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *err);
+bool ehm_method_masks_idle(const ehm_method *m, double progress); /* nothing is asked of the model at this progress */
 void ehm_method_masks_close(ehm_method *m);
 void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan);
 ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err);

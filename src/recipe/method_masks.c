@@ -97,6 +97,8 @@ static uint32_t wants_of(uint32_t needs) {
            (needs & EHM_MASK_NEEDS_ATTENTION ? EHM_WANT_ATTENTION : 0) | (needs & EHM_MASK_NEEDS_CLS ? EHM_WANT_CLS : 0);
 }
 
+bool ehm_method_masks_idle(const ehm_method *m, double progress) { return !wants_of(needs_now(m, progress)); }
+
 static ehm_code open_file(ehm_method *m, const ehm_config *cfg, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
     bool pairs = k->settings.tree_source == EHM_SOURCE_FILE && !strcmp(m->rule->name, "ehm");

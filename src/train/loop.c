@@ -253,6 +253,10 @@ static ehm_code fit_length(ehm_train *t, const walk *k, ehm_err *err) {
     if (n < 20 && span < 0.05 * limit) return EHM_OK;
     double step_s = span / (double)n, steps_per_epoch = (double)t->facts.batches_per_epoch / (double)t->cfg.accum_iter;
     double left = (limit - (now - t->opened_s)) * 0.97; /* checkpoints and model files take their part */
+    /* Steps cost more once masks follow the model: what was measured is taken for the later ones in proportion to their products. */
+    double now_flops = ehm_method_flops_at(t->method, k->out.progress), later = ehm_method_flops_at(t->method, 1);
+    double measured_s = step_s;
+    if (now_flops > 0 && later > now_flops) step_s *= 0.05 + 0.95 * later / now_flops;
     int64_t total = t->step + (left > step_s && step_s > 0 ? (int64_t)fmin(left / step_s, 9e15) : 1);
     bool asked = t->cfg.origin[EHM_SETI_steps] >= EHM_FROM_FILE || t->cfg.origin[EHM_SETI_epochs] >= EHM_FROM_FILE;
     bool enough = asked && t->cfg.steps < total;
@@ -271,7 +275,8 @@ static ehm_code fit_length(ehm_train *t, const walk *k, ehm_err *err) {
     if (t->cfg.origin[EHM_SETI_warmup_epochs] < EHM_FROM_FILE) ehm_config_put_f64(&t->cfg, EHM_SETI_warmup_epochs, warmup / steps_per_epoch, EHM_FROM_MACHINE);
     ehm_format_seconds(step_s, one);
     ehm_format_seconds(limit, all);
-    ehm_train_say(t, EHM_LOG_NOTE, "a step takes %.3g s (measured over %lld); %s: %lld steps, %.2f epochs, %.0f of them warm-up", step_s, (long long)n,
+    ehm_train_say(t, EHM_LOG_NOTE, "a step takes %.3g s (measured over %lld)%s; %s: %lld steps, %.2f epochs, %.0f of them warm-up", measured_s, (long long)n,
+                  step_s > measured_s ? ehm_arena_printf(&t->arena, ", and %.3g s on average once masks follow the model", step_s) : "",
                   enough ? "the length asked for fits the time" : ehm_arena_printf(&t->arena, "%s are enough for", all), (long long)total, ehm_train_epoch_of(t, total), warmup);
     return ehm_train_write_config(t, err);
 }
