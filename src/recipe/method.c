@@ -204,12 +204,8 @@ const char *ehm_method_loss_baseline(const ehm_method *m) {
 }
 
 /* Backward is twice forward, but for the patch embedding, whose input needs no gradient. */
-static double step_flops(const ehm_method *m) {
+double ehm_method_flops(const ehm_method *m) {
     double embed = 2.0 * m->n_visible * (double)m->shape.patch_pixels * m->shape.embed_dim;
-    return 3 * ehm_vit_flops_fwd(&m->shape, m->n_visible, true) - embed;
-}
-
-double ehm_method_flops(const ehm_method *m) { return step_flops(m) + (m->masks.affinity ? ehm_affinity_flops(m->masks.affinity) : 0); }
-double ehm_method_flops_at(const ehm_method *m, double progress) {
-    return m->masks.affinity && !ehm_method_masks_idle(m, progress) ? ehm_method_flops(m) : step_flops(m);
+    double teacher = m->masks.affinity ? ehm_affinity_flops(m->masks.affinity) : 0;
+    return 3 * ehm_vit_flops_fwd(&m->shape, m->n_visible, true) - embed + teacher;
 }

@@ -97,5 +97,6 @@ int32_t ehm_method_n_visible(const ehm_method *m);
 const char *ehm_method_loss_baseline(const ehm_method *m);
 double ehm_method_flops(
     const ehm_method *m); /* products of one picture's training step (forward and backward), by count; a teacher's pass included */
-double ehm_method_flops_at(const ehm_method *m, double progress); /* the same at this progress: without a pass that its masks do not need */
+/* Seconds that a batch will take more once its masks follow the model, as measured at the first load; 0 where they do at this progress, or never will. */
+double ehm_method_teacher_s(const ehm_method *m, double progress);
 #endif

@@ -88,6 +88,7 @@ typedef struct {
     float *row_loss;                         /* host [batch * n_masked] */
     ehm_arena *scratch; int32_t n_scratch;   /* one a thread */
     double *meters;
+    double pass_s;                           /* seconds of one teacher's pass over a batch */
     double load_s[4]; int64_t n_loads;       /* teacher, similarity, tree, selection */
 } ehm_method_masks;
 
@@ -119,7 +120,6 @@ struct ehm_method {
     ehm_method_masks masks;
 };
 ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *err);
-bool ehm_method_masks_idle(const ehm_method *m, double progress); /* nothing is asked of the model at this progress */
 void ehm_method_masks_close(ehm_method *m);
 void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan);
 ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err);

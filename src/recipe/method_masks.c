@@ -97,7 +97,7 @@ static uint32_t wants_of(uint32_t needs) {
            (needs & EHM_MASK_NEEDS_ATTENTION ? EHM_WANT_ATTENTION : 0) | (needs & EHM_MASK_NEEDS_CLS ? EHM_WANT_CLS : 0);
 }
 
-bool ehm_method_masks_idle(const ehm_method *m, double progress) { return !wants_of(needs_now(m, progress)); }
+double ehm_method_teacher_s(const ehm_method *m, double progress) { return wants_of(needs_now(m, progress)) ? 0 : m->masks.pass_s; }
 
 static ehm_code open_file(ehm_method *m, const ehm_config *cfg, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
@@ -383,7 +383,13 @@ ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, fl
     if (k->affinity) EHM_TRY(route_all(m, d, err));
     /* The pass is made once for nothing: ops take what memory they need at the first call of a shape, and that is to be now, not when
      * K begins to fall. */
-    if (first_load && k->affinity) EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err));
+    if (first_load && k->affinity) {
+        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err));
+        double t0 = ehm_clock_s();
+        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err)); /* and once more, to know what it takes */
+        k->pass_s = ehm_clock_s() - t0;
+        memset(k->load_s, 0, sizeof k->load_s);
+    }
     uint32_t want = wants_of(g.needs);
     if (want) EHM_TRY(teach(m, d, b, want, true, err));
     for (int i = 0; i < k->n_scratch; i++) errors[i] = (ehm_err){0}, g.failed[i] = -1;

@@ -253,10 +253,9 @@ static ehm_code fit_length(ehm_train *t, const walk *k, ehm_err *err) {
     if (n < 20 && span < 0.05 * limit) return EHM_OK;
     double step_s = span / (double)n, steps_per_epoch = (double)t->facts.batches_per_epoch / (double)t->cfg.accum_iter;
     double left = (limit - (now - t->opened_s)) * 0.97; /* checkpoints and model files take their part */
-    /* Steps cost more once masks follow the model: what was measured is taken for the later ones in proportion to their products. */
-    double now_flops = ehm_method_flops_at(t->method, k->out.progress), later = ehm_method_flops_at(t->method, 1);
+    /* Steps cost more once masks follow the model; 5 % of warm-up do not yet. */
     double measured_s = step_s;
-    if (now_flops > 0 && later > now_flops) step_s *= 0.05 + 0.95 * later / now_flops;
+    step_s += 0.95 * (double)t->cfg.accum_iter * ehm_method_teacher_s(t->method, k->out.progress);
     int64_t total = t->step + (left > step_s && step_s > 0 ? (int64_t)fmin(left / step_s, 9e15) : 1);
     bool asked = t->cfg.origin[EHM_SETI_steps] >= EHM_FROM_FILE || t->cfg.origin[EHM_SETI_epochs] >= EHM_FROM_FILE;
     bool enough = asked && t->cfg.steps < total;
