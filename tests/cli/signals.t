@@ -20,16 +20,16 @@ ehm: stopping; again to end at once
 $ sed 's/,.*//' run/metrics.jsonl | sort | uniq -d
 
 # Other commands end at the next picture.
-$ timeout --preserve-status -s INT 1 ehm data scenes:1:1000000:32 --check --quiet
+$ timeout --preserve-status -s INT 2 ehm data scenes:1:1000000:32 --check --quiet
 ehm: stopped ...
 [130]
-$ timeout --preserve-status -s TERM 1 ehm embed --model untrained:pico --data scenes:1:1000000:32 --out f.npy --quiet; echo $?; ls f.npy* f.tsv*
+$ timeout --preserve-status -s TERM 2 ehm embed --model untrained:pico --data scenes:1:1000000:32 --out f.npy --quiet; echo $?; ls f.npy* f.tsv*
 ehm: stopped ...
 143
 ls: ...
 ls: ...
 [2]
-$ timeout --preserve-status -s INT 1 ehm draw reconstruct --model untrained:pico --image scenes:1:1000000:32 --count 10000 --out d.ppm --quiet
+$ timeout --preserve-status -s INT 2 ehm draw reconstruct --model untrained:pico --image scenes:1:1000000:32 --count 10000 --out d.ppm --quiet
 ehm: stopped ...
 [130]
 
