@@ -1,5 +1,6 @@
 /* The program: read the call, run the command, and say how it ended. Exit codes are made here alone. */
 #include "cli/cli_int.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,11 +12,19 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NUMERIC = 3, EXIT_SI
 static volatile sig_atomic_t quiet;
 
 /* The first signal asks; a second one ends the program where it is. What a run has on disk is whole at any
- * moment. */
+ * moment. Some senders mean one and send two (timeout signals the process and then its group): what follows within
+ * half a second is the same wish. */
 static void on_signal(int sig) {
     static const char text[] = "\nehm: stopping; again to end at once\n";
+    static double asked_s;
     int e = errno;
-    if (ehm_stop_asked()) _exit(EXIT_SIGNAL + sig);
+    double now_s = ehm_clock_s(); /* may be called here: it only reads the clock */
+    if (ehm_stop_asked()) {
+        if (now_s - asked_s > 0.5) _exit(EXIT_SIGNAL + sig);
+        errno = e;
+        return;
+    }
+    asked_s = now_s;
     ehm_stop_request(sig);
     if (sig == SIGINT && !quiet && write(STDERR_FILENO, text, sizeof text - 1) < 0) { /* nobody reads */ }
     errno = e;
