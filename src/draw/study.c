@@ -58,23 +58,9 @@ static ehm_code shown(ehm_image *out, const void *px, ehm_dtype type, int32_t h,
 /* Mean of each patch and channel, 0 to 1. */
 static ehm_code mean_colours(ehm_study *s, int32_t h, int32_t w, int32_t channels, ehm_arena *a,
                              ehm_err *err) {
-    int32_t ph = h / s->grid_h, pw = w / s->grid_w;
     float *out = EHM_NEW_N(a, float, (int64_t)s->grid_h * s->grid_w * channels);
     if (!out) return no_memory(err);
-    for (int32_t i = 0; i < s->grid_h * s->grid_w; i++)
-        for (int32_t k = 0; k < channels; k++) {
-            double sum = 0;
-            for (int32_t y = 0; y < ph; y++)
-                for (int32_t x = 0; x < pw; x++) {
-                    size_t at =
-                        ((size_t)(i / s->grid_w * ph + y) * (size_t)w + (size_t)(i % s->grid_w * pw + x)) *
-                            (size_t)channels +
-                        (size_t)k;
-                    sum += s->type == EHM_U8 ? ((const uint8_t *)s->pixels)[at] / 255.0
-                                             : (double)((const float *)s->pixels)[at];
-                }
-            out[(int64_t)i * channels + k] = (float)(sum / ((double)ph * pw));
-        }
+    ehm_mask_patch_colours(out, s->pixels, s->type, h, w, channels, s->grid_h, s->grid_w);
     s->colour = out, s->n_colour = channels;
     return EHM_OK;
 }

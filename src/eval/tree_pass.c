@@ -196,18 +196,10 @@ static ehm_code next_picture(walk *w, int64_t p, void *arg, ehm_arena *scratch, 
 
 static void mean_colours(walk *w, const ehm_batch *b) {
     const ehm_vit_shape *s = w->s;
-    int64_t C = s->channels, ps = s->patch_size;
+    size_t each = (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * ehm_dtype_size(b->type);
     for (int64_t i = 0; i < w->n_batch; i++)
-        for (int64_t g = 0; g < s->n_patches; g++)
-            for (int64_t c = 0; c < C; c++) {
-                double sum = 0;
-                for (int64_t y = g / s->grid_w * ps; y < (g / s->grid_w + 1) * ps; y++)
-                    for (int64_t x = g % s->grid_w * ps; x < (g % s->grid_w + 1) * ps; x++) {
-                        int64_t at = ((i * s->img_h + y) * s->img_w + x) * C + c;
-                        sum += b->type == EHM_U8 ? ((const uint8_t *)b->pixels)[at] / 255.0 : (double)((const float *)b->pixels)[at];
-                    }
-                w->colour[(i * s->n_patches + g) * C + c] = (float)(sum / (double)(ps * ps));
-            }
+        ehm_mask_patch_colours(w->colour + i * s->n_patches * s->channels, (const char *)b->pixels + (size_t)i * each, b->type, s->img_h, s->img_w,
+                               s->channels, s->grid_h, s->grid_w);
 }
 
 static void mirror(walk *w, const ehm_batch *b) {

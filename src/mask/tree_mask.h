@@ -28,6 +28,9 @@ void ehm_mask_frontier(ehm_frontier *f, int32_t *k_wanted, const ehm_tree *tree,
 ehm_code ehm_mask_select(uint8_t *removed, int32_t *n_cut, const ehm_frontier *f, const ehm_tree *tree, int32_t n_masked,
                          const ehm_mask_in *in, ehm_arena *scratch, ehm_err *err);
 
+/* Mean colour of each patch of a picture, for in->colour: pixels [h,w,c] u8 (255 counts 1) or f32, out [grid_h*grid_w,c]; the grid divides h and w. */
+void ehm_mask_patch_colours(float *out, const void *pixels, ehm_dtype type, int32_t h, int32_t w, int32_t c, int32_t grid_h, int32_t grid_w);
+
 /* ---- shape of any mask, for logs ---- */
 typedef struct {
     int32_t n_masked_regions, n_visible_regions;         /* 4-connected */

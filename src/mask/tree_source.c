@@ -239,3 +239,17 @@ ehm_code ehm_mask_tree(ehm_tree *tree, bool *flat, const ehm_mask_in *in, ehm_ar
     move_leaves(tree, perm);
     return EHM_OK;
 }
+
+void ehm_mask_patch_colours(float *out, const void *pixels, ehm_dtype type, int32_t h, int32_t w, int32_t c, int32_t grid_h, int32_t grid_w) {
+    int64_t W = w, C = c, ph = h / grid_h, pw = w / grid_w, n = (int64_t)grid_h * grid_w;
+    for (int64_t g = 0; g < n; g++)
+        for (int64_t k = 0; k < C; k++) {
+            double sum = 0;
+            for (int64_t y = g / grid_w * ph; y < (g / grid_w + 1) * ph; y++)
+                for (int64_t x = g % grid_w * pw; x < (g % grid_w + 1) * pw; x++) {
+                    int64_t at = (y * W + x) * C + k;
+                    sum += type == EHM_U8 ? ((const uint8_t *)pixels)[at] / 255.0 : (double)((const float *)pixels)[at];
+                }
+            out[g * C + k] = (float)(sum / (double)(ph * pw));
+        }
+}

@@ -239,18 +239,9 @@ static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t wa
 
 static void mean_colours(const ehm_method *m, const ehm_batch *b, int64_t i) {
     const ehm_vit_shape *s = &m->shape;
-    float *out = m->masks.colour + i * s->n_patches * s->channels;
-    int64_t W = s->img_w, C = s->channels, p = s->patch_size, base = i * s->img_h * W * C;
-    for (int64_t g = 0; g < s->n_patches; g++)
-        for (int64_t c = 0; c < C; c++) {
-            double sum = 0;
-            for (int64_t y = g / s->grid_w * p; y < (g / s->grid_w + 1) * p; y++)
-                for (int64_t x = g % s->grid_w * p; x < (g % s->grid_w + 1) * p; x++) {
-                    int64_t at = base + (y * W + x) * C + c;
-                    sum += b->type == EHM_U8 ? ((const uint8_t *)b->pixels)[at] / 255.0 : ((const float *)b->pixels)[at];
-                }
-            out[g * C + c] = (float)(sum / (double)(p * p));
-        }
+    size_t each = (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * ehm_dtype_size(b->type);
+    ehm_mask_patch_colours(m->masks.colour + i * s->n_patches * s->channels, (const char *)b->pixels + (size_t)i * each, b->type, s->img_h, s->img_w,
+                           s->channels, s->grid_h, s->grid_w);
 }
 
 typedef struct {
