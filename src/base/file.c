@@ -22,7 +22,7 @@ static ehm_code no_memory(ehm_err *err, const char *path) {
 
 /* Pipes and /proc files have no size to ask for; grown in the arena the old copies would stay, hence the
  * plain buffer. */
-static ehm_code read_unsized(ehm_bytes *out, int fd, const char *path, ehm_arena *a, ehm_err *err) {
+ehm_code ehm_file_read_fd(ehm_bytes *out, int fd, const char *path, ehm_arena *a, ehm_err *err) {
     ehm_str s = {0};
     char buf[65536];
     ssize_t n;
@@ -63,7 +63,7 @@ ehm_code ehm_file_read(ehm_bytes *out, const char *path, ehm_arena *a, ehm_err *
         goto done;
     }
     if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-        rc = read_unsized(out, fd, path, a, err);
+        rc = ehm_file_read_fd(out, fd, path, a, err);
         goto done;
     }
     size_t size = (size_t)st.st_size, got = 0;

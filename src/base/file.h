@@ -10,6 +10,8 @@
 
 /* NUL appended after len. */
 ehm_code ehm_file_read(ehm_bytes *out, const char *path, ehm_arena *a, ehm_err *err);
+/* All that an open descriptor still gives, such as standard input; name is for messages. */
+ehm_code ehm_file_read_fd(ehm_bytes *out, int fd, const char *name, ehm_arena *a, ehm_err *err);
 /* Atomic: path.tmp.PID, fsync, rename, fsync folder. */
 ehm_code ehm_file_write(const char *path, const void *data, size_t n, ehm_err *err);
 bool ehm_file_exists(const char *path);

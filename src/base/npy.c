@@ -12,35 +12,9 @@ static const char magic[6] = "\x93NUMPY";
 
 /* ---- bytes ---- */
 
-static ehm_code read_stdin(ehm_bytes *out, ehm_arena *a, ehm_err *err) {
-    ehm_str s = {0};
-    char buf[65536];
-    ssize_t n;
-    ehm_code rc = EHM_OK;
-    while ((n = read(STDIN_FILENO, buf, sizeof buf)) != 0) {
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            rc = EHM_FAIL(err, EHM_E_IO, "standard input: cannot read: %s", strerror(errno));
-            goto done;
-        }
-        ehm_str_addn(&s, buf, (size_t)n);
-        if (s.failed || (a->limit_bytes && s.len > a->limit_bytes)) break;
-    }
-    uint8_t *data = s.failed ? NULL : ehm_arena_alloc(a, s.len + 1, 1);
-    if (!data) {
-        rc = EHM_FAIL(err, EHM_E_MEMORY, "standard input: no memory");
-        goto done;
-    }
-    if (s.len) memcpy(data, s.s, s.len);
-    *out = (ehm_bytes){data, s.len};
-done:
-    ehm_str_free(&s);
-    return rc;
-}
-
 ehm_code ehm_npy_bytes(ehm_bytes *out, const char *path, ehm_arena *a, ehm_err *err) {
     *out = (ehm_bytes){0};
-    return strcmp(path, "-") ? ehm_file_read(out, path, a, err) : read_stdin(out, a, err);
+    return strcmp(path, "-") ? ehm_file_read(out, path, a, err) : ehm_file_read_fd(out, STDIN_FILENO, "standard input", a, err);
 }
 
 bool ehm_is_npy(ehm_bytes file) { return file.len >= 6 && !memcmp(file.data, magic, 6); }
