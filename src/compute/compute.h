@@ -158,6 +158,33 @@ typedef struct { ehm_view p, g, m, v, factor, p_act; float lr, beta1, beta2, eps
 /* avg = decay*avg + (1-decay)*p, f32 */
 typedef struct { ehm_view avg, p; float decay; } ehm_ema_args;
 
+/* Weighted sums of rows: out[b,r,:] = sum over k of weight[.,r,k] * x[b,idx[.,r,k],:]. x [B,N,C] f32 or act, out [B,R,C] f32 or act; idx i32 and weight f32
+ * (absent: all 1) are [R,K], the same for every b, or [B,R,K]; an index below 0 adds nothing. Bilinear resizing, RoIAlign (He et al. 2017), the
+ * neighbourhoods of a convolution and the mean of tokens are such sums. */
+typedef struct { ehm_view out, x, idx, weight; } ehm_mix_rows_fwd_args;
+/* dx [B,N,C] f32 (accumulate: added to, else written: rows not named become 0) from dout [B,R,C] f32 or act. A row may be named often; sums in the order
+ * of r, then k, whatever the threads. */
+typedef struct { ehm_view dx, dout, idx, weight; bool accumulate; } ehm_mix_rows_bwd_args;
+/* Residual branches of which each picture keeps or drops its own (stochastic depth, Huang et al. 2016): out[b,n,:] = x[b,n,:] + s[b] * y[b,n,:]. out, x
+ * [B,N,D] f32 (out may be x), y [B,N,D] f32 or act, s [B] f32. */
+typedef struct { ehm_view out, x, y, s; } ehm_add_scaled_args;
+/* out[b,n,:] = s[b] * x[b,n,:]: its gradient to the branch. out [B,N,D] f32 or act, x f32, s [B] f32. */
+typedef struct { ehm_view out, x, s; } ehm_scale_samples_args;
+/* Softmax cross-entropy. logits [R,C] f32 or act; the truth is target [R,C] f32 (shares of classes, for smoothed or mixed labels) or labels [R] i32 (below
+ * 0: the row does not count), the other one absent. row_loss [R] f32 = -sum target log softmax; dlogits (may be absent; f32 or act, may be logits where the
+ * type is the same) = scale * (sum of target * softmax - target). class_weight (may be absent, only with labels) [C] f32 multiplies loss and gradient of
+ * a row by that of its class. */
+typedef struct { ehm_view row_loss, dlogits, logits, target, labels, class_weight; float scale; } ehm_xent_args;
+/* Sigmoid focal loss (Lin et al. 2017) as torchvision.ops.sigmoid_focal_loss: ce = -t log p - (1-t) log(1-p), p = sigmoid(x), pt = p t + (1-p)(1-t),
+ * loss = ce (1-pt)^gamma * (alpha < 0 ? 1 : alpha t + (1-alpha)(1-t)); gamma 0 and alpha -1: binary cross-entropy. x [R,C] f32 or act, target [R,C] f32
+ * in 0..1, weight (may be absent) [R] f32. row_loss [R] f32 = weight * sum over C; dx (may be absent; f32 or act) = scale * its gradient; a row of weight 0
+ * gives exactly 0. */
+typedef struct { ehm_view row_loss, dx, x, target, weight; float gamma, alpha, scale; } ehm_focal_args;
+/* Generalised IoU loss (Rezatofighi et al. 2019) of boxes that share a point: x [R,4] f32 or act are logarithms of the distances to left, top, right and
+ * bottom (distance = exp(min(x, 8)); FCOS, Tian et al. 2019), target [R,4] f32 the true distances, 0 or more with an area above 0 where weight [R] f32 is
+ * not 0. row_loss [R] f32 = weight * (1 - giou); dx (may be absent; f32 or act) = scale * its gradient; rows of weight 0 give exactly 0. */
+typedef struct { ehm_view row_loss, dx, x, target, weight; float scale; } ehm_giou_args;
+
 #define OP(name, what, tol_f32, tol_bf16, bwd) void ehm_##name(ehm_dev *d, const ehm_##name##_args *a);
 #include "compute/ops.def"
 #undef OP

@@ -9,8 +9,9 @@
 #include "compute/compute_int.h"
 
 enum { REAL = 1, BF16 = 2, ACT = REAL | BF16, I32 = 4, U8 = 8, F32 = 16, ANY_FLOAT = 32 }; /* types; REAL is the device's */
-/* Shapes, besides the exact ranks 1 to 4: [n]; [R,D]; [B,M], dim 0 kept; [X,L,L]; [B,C,L,L], C being 1 where it is not given. */
-enum { FLAT = 5, ROWS, PICTURES, SLICES, STACKS };
+/* Shapes, besides the exact ranks 1 to 4: [n]; [R,D]; [B,M], dim 0 kept; [X,L,L]; [B,C,L,L], C being 1 where it is not given;
+ * [R,K] or [B,R,K], the first made [1,R,K]. */
+enum { FLAT = 5, ROWS, PICTURES, SLICES, STACKS, SHARED };
 enum { WRITTEN = 1, OPTIONAL = 2, ALIAS = 4, FIRST = 8 }; /* ALIAS: may be the first arg itself; FIRST: only element 0 counts */
 enum { ARGS_MAX = 10 };
 
@@ -118,6 +119,14 @@ static bool to_shape(check *c, op_arg *a) {
             v->dim[1] = 1;
         }
         v->rank = 4;
+    } else if (a->shape == SHARED) {
+        if (v->rank != 2 && v->rank != 3) return refuse(c, "%s has rank %d, expected 2 or 3", a->name, (int)v->rank);
+        if (v->rank == 2) {
+            v->dim[2] = v->dim[1];
+            v->dim[1] = v->dim[0];
+            v->dim[0] = 1;
+        }
+        v->rank = 3;
     } else if (v->rank != a->shape) {
         return refuse(c, "%s has rank %d, expected %d", a->name, (int)v->rank, (int)a->shape);
     }
@@ -156,9 +165,25 @@ static bool judge(check *c) {
     return true;
 }
 
-/* Index values: lo..hi-1; with `once` those from 0 on at most once in each row of v (rank 2). */
-static bool indices(check *c, const char *name, ehm_view v, int64_t lo, int64_t hi, bool once) {
+/* "idx[1,7]" of element i of a view as it was given. */
+static const char *place_of(char text[96], const char *name, ehm_view given, int64_t i) {
+    size_t n = (size_t)snprintf(text, 96, "%s[", name);
+    int64_t row = ehm_view_count(given);
+    for (int32_t k = 0; k < given.rank && n < 96; k++) {
+        row /= given.dim[k];
+        n += (size_t)snprintf(text + n, 96 - n, "%s%lld", k ? "," : "", (long long)(i / row));
+        i %= row;
+    }
+    if (n < 96) snprintf(text + n, 96 - n, "]");
+    return text;
+}
+
+/* Index values of v, whose rows are its last dim: lo..hi-1, lo ANY_BELOW being no bound; with `once` those from 0 on at most once
+ * in each row. given: v as the caller wrote it. */
+#define ANY_BELOW INT32_MIN
+static bool indices_of(check *c, const char *name, ehm_view given, ehm_view v, int64_t lo, int64_t hi, bool once) {
     ehm_dev *d = c->d;
+    char place[96];
     if (d->be->device_memory) return true;
     if (once && hi > d->n_marks) {
         uint8_t *more = realloc(d->marks, (size_t)hi);
@@ -167,19 +192,23 @@ static bool indices(check *c, const char *name, ehm_view v, int64_t lo, int64_t 
         d->n_marks = hi;
     }
     const int32_t *p = ehm_ptr(v);
-    for (int64_t b = 0; b < v.dim[0]; b++) {
-        if (once) memset(d->marks, 0, (size_t)hi);
-        for (int64_t i = 0; i < v.dim[1]; i++) {
-            int64_t k = p[b * v.dim[1] + i];
-            if (k < lo || k >= hi)
-                return refuse(c, "%s[%lld,%lld] is %lld, allowed are %lld to %lld", name, (long long)b, (long long)i,
-                              (long long)k, (long long)lo, (long long)hi - 1);
-            if (once && k >= 0 && d->marks[k]++)
-                return refuse(c, "%s[%lld,%lld] names row %lld a second time", name, (long long)b, (long long)i,
-                              (long long)k);
+    int64_t count = ehm_view_count(v), width = v.dim[v.rank - 1];
+    for (int64_t i = 0; i < count; i++) {
+        if (once && i % width == 0) memset(d->marks, 0, (size_t)hi);
+        int64_t k = p[i];
+        if (k < lo || k >= hi) {
+            place_of(place, name, given, i);
+            return lo == ANY_BELOW ? refuse(c, "%s is %lld, the last there is is %lld", place, (long long)k, (long long)hi - 1)
+                                   : refuse(c, "%s is %lld, allowed are %lld to %lld", place, (long long)k, (long long)lo,
+                                            (long long)hi - 1);
         }
+        if (once && k >= 0 && d->marks[k]++)
+            return refuse(c, "%s names row %lld a second time", place_of(place, name, given, i), (long long)k);
     }
     return true;
+}
+static bool indices(check *c, const char *name, ehm_view v, int64_t lo, int64_t hi, bool once) {
+    return indices_of(c, name, v, v, lo, hi, once);
 }
 
 /* ---- what each op wants ---- */
@@ -463,7 +492,7 @@ static bool check_route_bwd(check *c, ehm_route_bwd_args *a) {
     if (!judge(c)) return false;
     int64_t b = a->dout.dim[0], n = a->dout.dim[1], d = a->dout.dim[2];
     /* Without dtokens nothing tells how many tokens there are: any negative source is a token then. */
-    int64_t lo = a->dtokens.rank ? -a->dtokens.dim[0] : INT32_MIN;
+    int64_t lo = a->dtokens.rank ? -a->dtokens.dim[0] : ANY_BELOW;
     if (!same(c, "B of dx", a->dx.dim[0], "B of dout", b) || !same(c, "D of dx", a->dx.dim[2], "D of dout", d) ||
         !same(c, "B of src", a->src.dim[0], "B of dout", b) || !same(c, "N of src", a->src.dim[1], "N of dout", n) ||
         !indices(c, "src", a->src, lo, a->dx.dim[1], true))
@@ -550,6 +579,133 @@ static bool check_ema(check *c, ehm_ema_args *a) {
     return judge(c) && same(c, "count of avg", a->avg.dim[0], "count of p", a->p.dim[0]);
 }
 
+/* The part that mix_rows_fwd and its gradient share: y [B,R,C] mixed from x [B,N,C] (or added to it) by idx and weight. */
+static bool mix_ok(check *c, const char *name_x, ehm_view x, const char *name_y, ehm_view y, ehm_view idx, ehm_view given_idx,
+                   ehm_view weight, ehm_view given_weight) {
+    char px[32], py[32];
+    snprintf(px, sizeof px, "B of %s", name_x);
+    snprintf(py, sizeof py, "B of %s", name_y);
+    if (!same(c, px, x.dim[0], py, y.dim[0])) return false;
+    if (given_idx.rank == 3 && !same(c, "B of idx", idx.dim[0], py, y.dim[0])) return false;
+    if (given_weight.rank == 3 && !same(c, "B of weight", weight.dim[0], py, y.dim[0])) return false;
+    py[0] = 'R';
+    if (!same(c, "R of idx", idx.dim[1], py, y.dim[1])) return false;
+    if (weight.rank && (!same(c, "R of weight", weight.dim[1], py, y.dim[1]) ||
+                        !same(c, "K of weight", weight.dim[2], "K of idx", idx.dim[2])))
+        return false;
+    px[0] = py[0] = 'C';
+    return same(c, px, x.dim[2], py, y.dim[2]) && indices_of(c, "idx", given_idx, idx, ANY_BELOW, x.dim[1], false);
+}
+
+static bool check_mix_rows_fwd(check *c, ehm_mix_rows_fwd_args *a) {
+    ehm_view idx = a->idx, weight = a->weight;
+    arg(c, "out", &a->out, 3, ACT, WRITTEN);
+    arg(c, "x", &a->x, 3, ACT, 0);
+    arg(c, "idx", &a->idx, SHARED, I32, 0);
+    arg(c, "weight", &a->weight, SHARED, REAL, OPTIONAL);
+    return judge(c) && mix_ok(c, "x", a->x, "out", a->out, a->idx, idx, a->weight, weight);
+}
+
+static bool check_mix_rows_bwd(check *c, ehm_mix_rows_bwd_args *a) {
+    ehm_view idx = a->idx, weight = a->weight;
+    arg(c, "dx", &a->dx, 3, REAL, WRITTEN);
+    arg(c, "dout", &a->dout, 3, ACT, 0);
+    arg(c, "idx", &a->idx, SHARED, I32, 0);
+    arg(c, "weight", &a->weight, SHARED, REAL, OPTIONAL);
+    return judge(c) && mix_ok(c, "dx", a->dx, "dout", a->dout, a->idx, idx, a->weight, weight);
+}
+
+/* v of the same [B,N,D] as out. */
+static bool same_3(check *c, const char *name, ehm_view v, ehm_view out) {
+    static const char *const letters[3] = {"B", "N", "D"};
+    char what[32], of_out[16];
+    for (int32_t i = 0; i < 3; i++) {
+        snprintf(what, sizeof what, "%s of %s", letters[i], name);
+        snprintf(of_out, sizeof of_out, "%s of out", letters[i]);
+        if (!same(c, what, v.dim[i], of_out, out.dim[i])) return false;
+    }
+    return true;
+}
+
+static bool check_add_scaled(check *c, ehm_add_scaled_args *a) {
+    arg(c, "out", &a->out, 3, REAL, WRITTEN);
+    arg(c, "x", &a->x, 3, REAL, ALIAS);
+    arg(c, "y", &a->y, 3, ACT, 0);
+    arg(c, "s", &a->s, FLAT, REAL, 0);
+    return judge(c) && same_3(c, "x", a->x, a->out) && same_3(c, "y", a->y, a->out) &&
+           same(c, "count of s", a->s.dim[0], "B of out", a->out.dim[0]);
+}
+
+static bool check_scale_samples(check *c, ehm_scale_samples_args *a) {
+    arg(c, "out", &a->out, 3, ACT, WRITTEN);
+    arg(c, "x", &a->x, 3, REAL, 0);
+    arg(c, "s", &a->s, FLAT, REAL, 0);
+    return judge(c) && same_3(c, "x", a->x, a->out) && same(c, "count of s", a->s.dim[0], "B of out", a->out.dim[0]);
+}
+
+static bool scale_ok(check *c, float scale) {
+    return isfinite(scale) || refuse(c, "scale is %g", (double)scale);
+}
+
+/* v may be absent, else [R,C] as x is. */
+static bool same_rows(check *c, const char *name, ehm_view v, const char *name_x, ehm_view x) {
+    char what[32], of_x[32];
+    if (!v.rank) return true;
+    snprintf(what, sizeof what, "rows of %s", name);
+    snprintf(of_x, sizeof of_x, "rows of %s", name_x);
+    if (!same(c, what, v.dim[0], of_x, x.dim[0])) return false;
+    snprintf(what, sizeof what, "columns of %s", name);
+    snprintf(of_x, sizeof of_x, "columns of %s", name_x);
+    return same(c, what, v.dim[1], of_x, x.dim[1]);
+}
+
+static bool check_xent(check *c, ehm_xent_args *a) {
+    ehm_view labels = a->labels;
+    arg(c, "dlogits", &a->dlogits, ROWS, ACT, WRITTEN | OPTIONAL); /* first: it may be logits */
+    arg(c, "row_loss", &a->row_loss, FLAT, REAL, WRITTEN);
+    arg(c, "logits", &a->logits, ROWS, ACT, ALIAS);
+    arg(c, "target", &a->target, ROWS, REAL, OPTIONAL);
+    arg(c, "labels", &a->labels, FLAT, I32, OPTIONAL);
+    arg(c, "class_weight", &a->class_weight, FLAT, REAL, OPTIONAL);
+    if (!judge(c) || !scale_ok(c, a->scale)) return false;
+    if (!a->target.rank == !a->labels.rank)
+        return refuse(c, "%s target and labels is given, exactly one must be", a->target.rank ? "each of" : "neither of");
+    if (a->class_weight.rank && a->target.rank) return refuse(c, "class_weight goes with labels, not with target");
+    int64_t r = a->logits.dim[0], n = a->logits.dim[1];
+    if (a->class_weight.rank && !same(c, "count of class_weight", a->class_weight.dim[0], "columns of logits", n)) return false;
+    if (a->labels.rank && (!same(c, "count of labels", a->labels.dim[0], "rows of logits", r) ||
+                           !indices_of(c, "labels", labels, a->labels, ANY_BELOW, n, false)))
+        return false;
+    return same(c, "count of row_loss", a->row_loss.dim[0], "rows of logits", r) &&
+           same_rows(c, "target", a->target, "logits", a->logits) && same_rows(c, "dlogits", a->dlogits, "logits", a->logits);
+}
+
+static bool check_focal(check *c, ehm_focal_args *a) {
+    arg(c, "row_loss", &a->row_loss, FLAT, REAL, WRITTEN);
+    arg(c, "dx", &a->dx, ROWS, ACT, WRITTEN | OPTIONAL);
+    arg(c, "x", &a->x, ROWS, ACT, 0);
+    arg(c, "target", &a->target, ROWS, REAL, 0);
+    arg(c, "weight", &a->weight, FLAT, REAL, OPTIONAL);
+    if (!judge(c) || !scale_ok(c, a->scale)) return false;
+    if (!(a->gamma >= 0 && isfinite(a->gamma))) return refuse(c, "gamma is %g, must be 0 or more", (double)a->gamma);
+    if (!(a->alpha <= 1)) return refuse(c, "alpha is %g, allowed are 0 to 1, or below 0 for none", (double)a->alpha);
+    if (a->weight.rank && !same(c, "count of weight", a->weight.dim[0], "rows of x", a->x.dim[0])) return false;
+    return same(c, "count of row_loss", a->row_loss.dim[0], "rows of x", a->x.dim[0]) &&
+           same_rows(c, "target", a->target, "x", a->x) && same_rows(c, "dx", a->dx, "x", a->x);
+}
+
+static bool check_giou(check *c, ehm_giou_args *a) {
+    arg(c, "row_loss", &a->row_loss, FLAT, REAL, WRITTEN);
+    arg(c, "dx", &a->dx, ROWS, ACT, WRITTEN | OPTIONAL);
+    arg(c, "x", &a->x, ROWS, ACT, 0);
+    arg(c, "target", &a->target, ROWS, REAL, 0);
+    arg(c, "weight", &a->weight, FLAT, REAL, 0);
+    if (!judge(c) || !scale_ok(c, a->scale)) return false;
+    return same(c, "columns of x", a->x.dim[1], "the sides of a box", 4) && same_rows(c, "target", a->target, "x", a->x) &&
+           same_rows(c, "dx", a->dx, "x", a->x) && same(c, "count of weight", a->weight.dim[0], "rows of x", a->x.dim[0]) &&
+           same(c, "count of row_loss", a->row_loss.dim[0], "rows of x", a->x.dim[0]);
+}
+
 /* ---- after the call ---- */
 
 static bool is_finite_at(const void *p, ehm_dtype t, int64_t i, double *value) {
@@ -560,16 +716,8 @@ static bool is_finite_at(const void *p, ehm_dtype t, int64_t i, double *value) {
 }
 
 static void blame(check *c, const op_arg *a, int64_t at, double value) {
-    char what[160], index[96] = "";
-    size_t n = 0;
-    /* The index in the shape that the caller gave. */
-    int64_t rest = at, row = ehm_view_count(a->given);
-    for (int32_t i = 0; i < a->given.rank; i++) {
-        row /= a->given.dim[i];
-        n += (size_t)snprintf(index + n, sizeof index - n, "%s%lld", i ? "," : "", (long long)(rest / row));
-        rest %= row;
-    }
-    snprintf(what, sizeof what, "%s[%s] is %g", a->name, index, value);
+    char what[160], place[96];
+    snprintf(what, sizeof what, "%s is %g", place_of(place, a->name, a->given, at), value);
     refuse_as(c, EHM_E_NUMERIC, what);
 }
 

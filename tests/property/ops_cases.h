@@ -623,6 +623,168 @@ static inline bool make_ema(op_case *c, int i) {
     return true;
 }
 
+/* ---- sums of rows ---- */
+
+/* B, N, R, C, K, flags: 1 idx per picture, 2 weight, 4 weight per picture, 8 out or dx's counterpart in f32, 16 accumulate */
+#define MIX_SHAPES                                                                                                       \
+    SHAPES({1, 1, 1, 1, 1, 0}, {2, 9, 4, 12, 3, 2}, {3, 16, 20, 37, 4, 1 | 2 | 4}, {1, 65, 17, 192, 9, 1 | 2 | 16},       \
+           {4, 7, 3, 27, 7, 2 | 4 | 8 | 16}, {2, 196, 49, 108, 4, 8}, {16, 5, 30, 70, 2, 1 | 2}, {1, 40, 300, 33, 6, 2 | 16})
+/* idx, rows often named twice, some of nothing; and weight */
+static inline void mix_args(op_case *c, const int64_t *s) {
+    int how = s[5] & 2 ? 0 : ANY_COUNT; /* without weight nothing says what K is */
+    op_arg_case *idx = s[5] & 1 ? arg3(c, "idx", IN, T_I32, how, s[0], s[2], s[4]) : arg2(c, "idx", IN, T_I32, how, s[2], s[4]);
+    for (int64_t k = 0; k < idx->n; k++)
+        idx->v[k] = idx->n > 1 && ehm_rng_below(&c->rng, 6) == 0 ? -1 - (double)ehm_rng_below(&c->rng, 9)
+                                                                 : (double)ehm_rng_below(&c->rng, (uint32_t)s[1]);
+    if (!(s[5] & 2)) arg0(c, "weight");
+    else if (s[5] & 4) arg3(c, "weight", IN, T_REAL, MAY_MISS, s[0], s[2], s[4]);
+    else arg2(c, "weight", IN, T_REAL, MAY_MISS, s[2], s[4]);
+}
+static inline void call_mix_rows_fwd(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    (void)c;
+    ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){v[0], v[1], v[2], v[3]});
+}
+static inline bool make_mix_rows_fwd(op_case *c, int i) {
+    MIX_SHAPES;
+    c->call = call_mix_rows_fwd;
+    arg3(c, "out", OUT, s[5] & 8 ? T_REAL : T_ACT, 0, s[0], s[2], s[3]);
+    arg3(c, "x", IN, i == 2 || i == 4 ? T_REAL : T_ACT, 0, s[0], s[1], s[3]);
+    mix_args(c, s);
+    return true;
+}
+
+static inline void call_mix_rows_bwd(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_mix_rows_bwd(d, &(ehm_mix_rows_bwd_args){v[0], v[1], v[2], v[3], c->b[0]});
+}
+static inline bool make_mix_rows_bwd(op_case *c, int i) {
+    MIX_SHAPES;
+    c->call = call_mix_rows_bwd;
+    c->b[0] = (s[5] & 16) != 0;
+    arg3(c, "dx", c->b[0] ? INOUT : OUT, T_REAL, 0, s[0], s[1], s[3]);
+    arg3(c, "dout", IN, s[5] & 8 ? T_REAL : T_ACT, 0, s[0], s[2], s[3]);
+    mix_args(c, s);
+    return true;
+}
+
+/* ---- pictures times their numbers ---- */
+
+#define SAMPLE_SHAPES SHAPES({1, 1, 1}, {2, 3, 17}, {3, 5, 64}, {4, 7, 33}, {2, 197, 192}, {40, 2, 8})
+/* Numbers of stochastic depth: dropped, or more than kept. */
+static inline void sample_numbers(op_case *c, int64_t n) {
+    op_arg_case *t = arg1(c, "s", IN, T_REAL, 0, n);
+    for (int64_t k = 0; k < n; k++) t->v[k] = n > 1 && k % 3 == 1 ? 0 : 1 / 0.9 + 0.1 * t->v[k];
+}
+static inline void call_add_scaled(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    (void)c;
+    ehm_add_scaled(d, &(ehm_add_scaled_args){v[0], v[1], v[2], v[3]});
+}
+static inline bool make_add_scaled(op_case *c, int i) {
+    SAMPLE_SHAPES;
+    c->call = call_add_scaled;
+    arg3(c, "out", i & 1 ? INOUT : OUT, T_REAL, 0, s[0], s[1], s[2]);
+    arg3(c, "x", IN, T_REAL, MAY_BE_FIRST, s[0], s[1], s[2])->is_first = i & 1;
+    arg3(c, "y", IN, i == 2 ? T_REAL : T_ACT, 0, s[0], s[1], s[2]);
+    sample_numbers(c, s[0]);
+    return true;
+}
+
+static inline void call_scale_samples(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    (void)c;
+    ehm_scale_samples(d, &(ehm_scale_samples_args){v[0], v[1], v[2]});
+}
+static inline bool make_scale_samples(op_case *c, int i) {
+    SAMPLE_SHAPES;
+    c->call = call_scale_samples;
+    arg3(c, "out", OUT, i == 2 ? T_REAL : T_ACT, 0, s[0], s[1], s[2]);
+    arg3(c, "x", IN, T_REAL, 0, s[0], s[1], s[2]);
+    sample_numbers(c, s[0]);
+    return true;
+}
+
+/* ---- losses of tasks ---- */
+
+/* R, C, flags: 1 labels, 2 class_weight, 4 no dlogits, 8 dlogits is logits, 16 dlogits f32, 32 logits f32, 64 logits near 300 */
+static inline void call_xent(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_xent(d, &(ehm_xent_args){.dlogits = v[0], .row_loss = v[1], .logits = v[2], .target = v[3], .labels = v[4], .class_weight = v[5],
+                                 .scale = (float)c->f[0]});
+}
+static inline bool make_xent(op_case *c, int i) {
+    SHAPES({1, 1, 0}, {7, 13, 0}, {48, 100, 1 | 2}, {5, 1000, 1 | 64}, {147, 5, 16}, {2, 37, 1 | 4}, {9, 20, 8}, {16, 33, 1 | 2 | 8},
+           {33, 64, 32 | 64}, {3, 150, 4 | 32}, {200, 2, 1 | 16 | 32});
+    int64_t r = s[0], n = s[1], how = s[2];
+    c->call = call_xent;
+    c->f[0] = (double)(float)(1.0 / (double)r);
+    if (how & 4) arg0(c, "dlogits");
+    else arg2(c, "dlogits", how & 8 ? INOUT : OUT, how & 16 ? T_REAL : T_ACT, MAY_MISS, r, n);
+    arg1(c, "row_loss", OUT, T_REAL, 0, r);
+    /* With labels alone nothing else says how many classes there are. */
+    op_arg_case *x = arg2(c, "logits", IN, how & 32 ? T_REAL : T_ACT, MAY_BE_FIRST | ((how & 7) == 5 ? ANY_COUNT : 0), r, n);
+    x->is_first = (how & 8) != 0;
+    for (int64_t k = 0; k < x->n && (how & 64); k++) x->v[k] = 300 + 8 * x->v[k]; /* exp alone would be infinite */
+    op_arg_case *t = how & 1 ? arg0(c, "target") : arg2(c, "target", IN, T_REAL, MAY_MISS, r, n);
+    for (int64_t k = 0; k < t->n; k++) t->v[k] = ehm_rng_below(&c->rng, 3) ? 0 : fabs(t->v[k]) / (double)n;
+    if (!(how & 1)) {
+        arg0(c, "labels"), arg0(c, "class_weight");
+        return true;
+    }
+    op_arg_case *l = arg1(c, "labels", IN, T_I32, MAY_MISS, r);
+    for (int64_t k = 0; k < r; k++) l->v[k] = k % 5 == 3 ? -1 - 99.0 * (double)(k & 1) : (double)ehm_rng_below(&c->rng, (uint32_t)n);
+    for (int64_t k = 0; k < r && r > 8 && !x->is_first; k++) /* a row that does not count may hold anything */
+        if (k % 5 == 3) x->v[k * n] = NAN;
+    op_arg_case *w = how & 2 ? arg1(c, "class_weight", IN, T_REAL, MAY_MISS, n) : arg0(c, "class_weight");
+    for (int64_t k = 0; k < w->n; k++) w->v[k] = fabs(w->v[k]);
+    return true;
+}
+
+/* Weights of rows, some 0; where they are, x is not looked at. */
+static inline void row_weights(op_case *c, int64_t r, int64_t n, op_arg_case *x, int how) {
+    op_arg_case *w = arg1(c, "weight", IN, T_REAL, how, r);
+    for (int64_t k = 0; k < r; k++) {
+        w->v[k] = k % 4 == 2 ? 0 : fabs(w->v[k]);
+        if (k % 4 == 2) x->v[k * n] = NAN, x->v[k * n + n - 1] = INFINITY;
+    }
+}
+/* R, C, flags: 1 weight, 2 no dx, 4 soft targets, 8 dx f32, 16 x f32, 32 x far out; gamma and alpha in hundredths */
+static inline void call_focal(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_focal(d, &(ehm_focal_args){v[0], v[1], v[2], v[3], v[4], (float)c->f[1], (float)c->f[2], (float)c->f[0]});
+}
+static inline bool make_focal(op_case *c, int i) {
+    SHAPES({1, 1, 0, 200, 25}, {7, 13, 1, 200, 25}, {48, 20, 1 | 4, 0, -100}, {5, 100, 16, 150, 50}, {64, 3, 4, 100, -100},
+           {9, 37, 1 | 2, 200, 25}, {16, 33, 4 | 8, 50, 75}, {3, 64, 1 | 16 | 32, 300, 25}, {5, 41, 4 | 32, 0, -100}, {6, 8, 32, 500, 0},
+           {4, 24, 32, 250, 25});
+    int64_t r = s[0], n = s[1], how = s[2];
+    c->call = call_focal;
+    c->f[0] = (double)(float)(1.0 / (double)r), c->f[1] = (double)s[3] / 100, c->f[2] = (double)s[4] / 100;
+    arg1(c, "row_loss", OUT, T_REAL, 0, r);
+    if (how & 2) arg0(c, "dx");
+    else arg2(c, "dx", OUT, how & 8 ? T_REAL : T_ACT, MAY_MISS, r, n);
+    op_arg_case *x = arg2(c, "x", IN, how & 16 ? T_REAL : T_ACT, 0, r, n), *t = arg2(c, "target", IN, T_REAL, 0, r, n);
+    for (int64_t k = 0; k < x->n; k++) x->v[k] *= how & 32 ? 20 : 3;
+    for (int64_t k = 0; k < t->n; k++) t->v[k] = how & 4 ? ehm_rng_f64(&c->rng) : ehm_rng_below(&c->rng, 3) == 0;
+    if (how & 1) row_weights(c, r, n, x, MAY_MISS);
+    else arg0(c, "weight");
+    return true;
+}
+
+/* R, flags: 1 no dx, 2 dx f32, 4 x f32 */
+static inline void call_giou(ehm_dev *d, const op_case *c, const ehm_view *v) {
+    ehm_giou(d, &(ehm_giou_args){v[0], v[1], v[2], v[3], v[4], (float)c->f[0]});
+}
+static inline bool make_giou(op_case *c, int i) {
+    SHAPES({1, 0}, {7, 0}, {130, 2}, {64, 1}, {1001, 4});
+    int64_t r = s[0];
+    c->call = call_giou;
+    c->f[0] = (double)(float)(1.0 / (double)r);
+    arg1(c, "row_loss", OUT, T_REAL, 0, r);
+    if (s[1] & 1) arg0(c, "dx");
+    else arg2(c, "dx", OUT, s[1] & 2 ? T_REAL : T_ACT, MAY_MISS, r, 4);
+    op_arg_case *x = arg2(c, "x", IN, s[1] & 4 ? T_REAL : T_ACT, 0, r, 4), *t = arg2(c, "target", IN, T_REAL, 0, r, 4);
+    for (int64_t k = 0; k < x->n; k++) x->v[k] = 1 + x->v[k], t->v[k] = exp(1 + t->v[k]);
+    if (r > 6) x->v[1] = 9, x->v[5] = -40, t->v[2] = 0; /* clipped, nothing at all, a box that ends at its point */
+    row_weights(c, r, 4, x, 0);
+    return true;
+}
+
 static const op_maker op_makers[EHM_OPS_N] = {
     [EHM_OP_fill] = make_fill,
     [EHM_OP_cast] = make_cast,
@@ -652,6 +814,13 @@ static const op_maker op_makers[EHM_OPS_N] = {
     [EHM_OP_clip_factor] = make_clip_factor,
     [EHM_OP_adamw] = make_adamw,
     [EHM_OP_ema] = make_ema,
+    [EHM_OP_mix_rows_fwd] = make_mix_rows_fwd,
+    [EHM_OP_mix_rows_bwd] = make_mix_rows_bwd,
+    [EHM_OP_add_scaled] = make_add_scaled,
+    [EHM_OP_scale_samples] = make_scale_samples,
+    [EHM_OP_xent] = make_xent,
+    [EHM_OP_focal] = make_focal,
+    [EHM_OP_giou] = make_giou,
 };
 
 /* Shape i of the op; its values are those of the seed, the op and the shape. false: there is no shape i (or no case at all). */

@@ -255,6 +255,9 @@ TEST(ops, bad_indices) {
     bad_index(d, EHM_OP_route_fwd, "src", 5, -3, "src[0,5] is -3");
     bad_index(d, EHM_OP_route_fwd, "pos_idx", 18, 20, "pos_idx[1,1] is 20");
     bad_index(d, EHM_OP_route_bwd, "pos_idx", 18, -1, "pos_idx[1,1] is -1");
+    bad_index(d, EHM_OP_mix_rows_fwd, "idx", 20 * 4 + 9, 16, "idx[1,2,1] is 16, the last there is is 15");
+    bad_index(d, EHM_OP_mix_rows_bwd, "idx", 3, INT32_MAX, "idx[0,0,3] is 2147483647");
+    bad_index(d, EHM_OP_xent, "labels", 7, 100, "labels[7] is 100, the last there is is 99");
     op_case c;
     REQUIRE(case_make(&c, EHM_OP_scatter_rows, 2, EHM_F32));
     double twice = c.t[2].v[16 + 2];
@@ -299,6 +302,21 @@ TEST(ops, scalars_refused) {
     REFUSED("norm_pix", ehm_pixel_target(d, &(ehm_pixel_target_args){ehm_view_of(buf, 0, EHM_F32, 3, (int64_t[]){1, 1, 1}),
                                                                      ehm_view_of(buf, 64, EHM_F32, 3, (int64_t[]){1, 1, 1}),
                                                                      ehm_view_of(buf, 128, EHM_I32, 2, (int64_t[]){1, 1}), true}));
+    ehm_view labels = ehm_view_of(buf, 128, EHM_I32, 1, (int64_t[]){2});
+    REFUSED("neither of target and labels", ehm_xent(d, &(ehm_xent_args){.row_loss = AT(3, 2), .logits = m, .scale = 1}));
+    REFUSED("each of target and labels",
+            ehm_xent(d, &(ehm_xent_args){.row_loss = AT(3, 2), .logits = m, .target = a, .labels = labels, .scale = 1}));
+    REFUSED("class_weight goes with labels",
+            ehm_xent(d, &(ehm_xent_args){.row_loss = AT(3, 2), .logits = m, .target = a, .class_weight = AT(4, 2), .scale = 1}));
+    REFUSED("scale is inf", ehm_xent(d, &(ehm_xent_args){.row_loss = AT(3, 2), .logits = m, .target = a, .scale = INFINITY}));
+    REFUSED("gamma is -1", ehm_focal(d, &(ehm_focal_args){.row_loss = AT(3, 2), .x = m, .target = a, .gamma = -1, .scale = 1}));
+    REFUSED("alpha is 25", ehm_focal(d, &(ehm_focal_args){.row_loss = AT(3, 2), .x = m, .target = a, .alpha = 25, .scale = 1}));
+    REFUSED("columns of x is 2 but the sides of a box is 4",
+            ehm_giou(d, &(ehm_giou_args){.row_loss = AT(3, 2), .x = m, .target = a, .weight = AT(4, 2), .scale = 1}));
+    ehm_view rows = ehm_view_of(buf, 0, EHM_F32, 3, (int64_t[]){2, 2, 1}), from = ehm_view_of(buf, 64, EHM_F32, 3, (int64_t[]){2, 2, 1});
+    REFUSED("B of idx is 1 but B of out is 2", /* shared by the pictures is [R,K] */
+            ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){rows, from, ehm_view_of(buf, 128, EHM_I32, 3, (int64_t[]){1, 2, 1}), {0}}));
+    REFUSED("idx has rank 1, expected 2 or 3", ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){rows, from, labels, {0}}));
     float back[4] = {9, 9, 9, 9};
     ehm_upload(d, m, back, 8);
     ehm_download(d, back, m, sizeof back); /* failed: zeros, not what happened to be there */

@@ -102,10 +102,45 @@ static void grad_mse(bench *b, const op_case *c, double *const r[], double *g[])
     g[3] = NULL; /* the target is data */
 }
 
+static void grad_mix_rows_fwd(bench *b, const op_case *c, double *const r[], double *g[]) {
+    ehm_view dy = of_arg(b, c, 0, r[0]), dx = of_arg(b, c, 1, NULL), idx = of_arg(b, c, 2, NULL), w = of_arg(b, c, 3, c->t[3].v);
+    ehm_mix_rows_bwd(b->d, &(ehm_mix_rows_bwd_args){dx, dy, idx, w, false});
+    fetch(b, g[1], dx);
+    g[3] = NULL; /* weights are data */
+}
+static void grad_add_scaled(bench *b, const op_case *c, double *const r[], double *g[]) {
+    ehm_view dout = of_arg(b, c, 0, r[0]), s = of_arg(b, c, 3, c->t[3].v), dy = of_arg(b, c, 2, NULL);
+    ehm_scale_samples(b->d, &(ehm_scale_samples_args){dy, dout, s});
+    fetch(b, g[2], dy);
+    memcpy(g[c->t[1].is_first ? 0 : 1], r[0], (size_t)c->t[0].n * sizeof(double));
+    if (c->t[1].is_first) g[1] = NULL;
+    g[3] = NULL; /* drawn, not learnt */
+}
+/* Losses that write their gradient beside row_loss: it is that of scale * sum of row_loss towards `input`; all else is data. */
+static void grad_loss(const op_case *c, double *const r[], double *g[], int row_loss, int slope_of, int input) {
+    for (int k = 0; k < c->n; k++) {
+        if (r[k]) memset(r[k], 0, (size_t)c->t[k].n * sizeof(double));
+        if (k != input) g[k] = NULL;
+    }
+    for (int64_t i = 0; i < c->t[row_loss].n; i++) r[row_loss][i] = (double)(float)c->f[0];
+    if (c->t[slope_of].rank) memcpy(g[input], c->t[slope_of].got, (size_t)c->t[slope_of].n * sizeof(double));
+    else g[input] = NULL;
+}
+static void grad_xent(bench *b, const op_case *c, double *const r[], double *g[]) {
+    (void)b;
+    grad_loss(c, r, g, 1, 0, c->t[2].is_first ? 0 : 2);
+}
+static void grad_box_or_class(bench *b, const op_case *c, double *const r[], double *g[]) {
+    (void)b;
+    grad_loss(c, r, g, 0, 1, 2);
+}
+
 static const gradient gradients[EHM_OPS_N] = {
     [EHM_OP_matmul] = grad_matmul,       [EHM_OP_norm_fwd] = grad_norm_fwd,   [EHM_OP_gelu_fwd] = grad_gelu_fwd,
     [EHM_OP_attn_fwd] = grad_attn_fwd,   [EHM_OP_gather_rows] = grad_gather_rows,
     [EHM_OP_route_fwd] = grad_route_fwd, [EHM_OP_mse] = grad_mse,
+    [EHM_OP_mix_rows_fwd] = grad_mix_rows_fwd, [EHM_OP_add_scaled] = grad_add_scaled, [EHM_OP_xent] = grad_xent,
+    [EHM_OP_focal] = grad_box_or_class,  [EHM_OP_giou] = grad_box_or_class,
 };
 
 static double weighted(op_case *c, ehm_dev *d, double *const r[]) {

@@ -74,6 +74,23 @@ typedef struct {
                 const float *target, float scale, int64_t rows, int64_t f);
     void (*adamw)(float *p, const float *g, float *m, float *v, uint16_t *p_act, const float c[9], int64_t n);
     void (*ema)(float *avg, const float *p, float decay, int64_t n);
+    /* Rows of out [rows,c] = weighted sums of rows of x: idx and weight (NULL: all 1) [rows,n_k], an index
+     * below 0 adds nothing. */
+    void (*mix_rows)(void *out, bool out_bf16, const void *x, bool x_bf16, const int32_t *idx,
+                     const float *weight, int64_t rows, int64_t n_k, int64_t c);
+    /* The gradient, columns 0..m of rows that are c apart: dx[idx[r,k]] += weight[r,k] * dout[r], r after r */
+    void (*mix_back)(float *dx, const void *dout, bool dout_bf16, const int32_t *idx, const float *weight,
+                     int64_t rows, int64_t n_k, int64_t m, int64_t c);
+    /* out = x + s * y, or s * y where x is NULL; out may be x */
+    void (*add_scaled)(void *out, bool out_bf16, const float *x, const void *y, bool y_bf16, float s,
+                       int64_t n);
+    /* The losses of ehm_xent_args and ehm_focal_args over some rows; dlogits, dx, target or labels, class_weight
+     * and weight may be NULL as there. */
+    void (*xent)(float *row_loss, void *dlogits, bool d_bf16, const void *logits, bool x_bf16,
+                 const float *target, const int32_t *labels, const float *class_weight, float scale,
+                 int64_t rows, int64_t c);
+    void (*focal)(float *row_loss, void *dx, bool d_bf16, const void *x, bool x_bf16, const float *target,
+                  const float *weight, const float c[3], int64_t rows, int64_t n);
     double (*sum)(const float *x, int64_t n);
     double (*sumsq)(const float *x, int64_t n);
     /* Profiles of x [l,l]. Rows: minus mean (may be NULL), the diagonal the mean of the row's others, back to
@@ -87,6 +104,9 @@ typedef struct {
 extern const ehm_row_kern ehm_row_generic, ehm_row_avx2, ehm_row_avx512;
 /* c of adamw */
 enum { ADAM_FACTOR, ADAM_KEEP, ADAM_B1, ADAM_1MB1, ADAM_B2, ADAM_1MB2, ADAM_STEP, ADAM_RSQRT_C2, ADAM_EPS };
+
+/* c of focal */
+enum { FOCAL_GAMMA, FOCAL_ALPHA, FOCAL_SCALE };
 
 /* ---- attention: one head of one picture a call ---- */
 typedef struct {

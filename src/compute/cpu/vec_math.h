@@ -1,11 +1,11 @@
-/* Functions of a whole vector: exp, and the upper tail of the normal distribution.
- * Coefficients are our own fits (weighted least squares, reweighted to minimax, in double;
+/* Functions of a whole vector: exp, log(1 + e), and the upper tail of the normal distribution.
+ * Coefficients of exp and the tail are our own fits (weighted least squares, reweighted to minimax, in double;
  * tools/golden/vec_math_fit.py). */
 #ifndef EHM_COMPUTE_CPU_VEC_MATH_H
 #define EHM_COMPUTE_CPU_VEC_MATH_H
 #include "compute/cpu/vec.h"
 
-/* e^x within 1.5e-7 of its value, for x <= 88 (both users have x <= 0); 0 below -87.33; NaN stays NaN. */
+/* e^x within 1.5e-7 of its value, for x <= 88 (all users have x <= 0); 0 below -87.33; NaN stays NaN. */
 V_INLINE vf v_exp(vf x) {
     /* adding 1.5 * 2^23 rounds x / ln 2 to a whole number n, which then stands in the low bits */
     const vf magic = v_set1(12582912.f);
@@ -23,6 +23,15 @@ V_INLINE vf v_exp(vf x) {
     /* from the limit on, n = -126 comes with p > 1, so the exponent stays in range; what lies below it is
      * garbage and dropped */
     return v_drop_below(v_scale(p, t), x, v_set1(-87.33f));
+}
+/* log(1 + e) for 0 <= e <= 1, relative error about 2e-7, small e included: 2 atanh(s) with s = e / (2 + e) <= 1/3,
+ * whose series of seven terms leaves 2e-8. */
+V_INLINE vf v_log1p(vf e) {
+    vf s = v_div(e, v_add(v_set1(2.f), e)), z = v_mul(s, s), z2 = v_mul(z, z);
+    vf p = v_fma(v_fma(v_set1(1.f / 13), z, v_set1(1.f / 11)), z2, v_fma(v_set1(1.f / 9), z, v_set1(1.f / 7)));
+    p = v_fma(p, z2, v_fma(v_set1(1.f / 5), z, v_set1(1.f / 3)));
+    s = v_add(s, s);
+    return v_fma(v_mul(p, z), s, s);
 }
 /* Phi(-x) for x >= 0, relative error about 2e-7 near 0: e * T(1 / (1 + 0.3 x)), e = exp(-x*x/2) given by the
  * caller. */

@@ -77,7 +77,93 @@ static inline void row_check_norm(const ehm_row_kern *k) {
         CHECK_CLOSE_F32(y, want, ROWS * d, 4e-5); /* 100 has a rounding of 4e-6 */
     }
 }
+/* Sums of rows and their gradient: every width up to some vectors, values of one place beyond must stay. */
+static inline void row_check_mix(const ehm_row_kern *k) {
+    enum { N = 5, R = 3, K = 4, MOST = 150 };
+    static const int32_t idx[R * K] = {0, 4, 4, -1, -7, 2, 0, 1, 3, 3, 3, 3};
+    float x[N * MOST], y[R * MOST + 1], w[R * K], dx[N * MOST + 1], want[N * MOST];
+    ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 7);
+    for (int i = 0; i < R * K; i++) w[i] = (float)ehm_rng_normal(&r);
+    for (int c = 1; c <= MOST; c++)
+        for (int with = 0; with < 2; with++) {
+            for (int i = 0; i < N * c; i++) x[i] = (float)ehm_rng_normal(&r), dx[i] = want[i] = (float)i;
+            y[R * c] = dx[N * c] = 77;
+            k->mix_rows(y, false, x, false, idx, with ? w : NULL, R, K, c);
+            k->mix_back(dx, y, false, idx, with ? w : NULL, R, K, c, c);
+            for (int i = 0; i < R * c; i++) {
+                double sum = 0;
+                for (int q = 0; q < K; q++) {
+                    const int32_t from = idx[i / c * K + q];
+                    const double f = with ? (double)w[i / c * K + q] : 1;
+                    if (from < 0) continue;
+                    sum += f * (double)x[from * c + i % c];
+                    want[from * c + i % c] += (float)(f * (double)y[i]);
+                }
+                CHECK_NEAR(y[i], sum, 4e-6);
+            }
+            CHECK_CLOSE_F32(dx, want, N * c, 4e-6);
+            CHECK(y[R * c] == 77 && dx[N * c] == 77);
+        }
+}
+/* Losses of rows of every width up to some vectors, far from 0 too, against double; one that is learnt keeps its
+ * digits in the gradient. */
+static inline void row_check_xent(const ehm_row_kern *k) {
+    enum { MOST = 70 };
+    float x[MOST], t[MOST], d[MOST], loss, scale = 0.5f;
+    ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 6);
+    for (int c = 1; c <= MOST; c++)
+        for (int kind = 0; kind < 4; kind++) { /* 0, 1: shares; 2, 3: a label */
+            const int32_t label = (int32_t)ehm_rng_below(&r, (uint32_t)c);
+            double top = -INFINITY, sum = 0, total = 0, want = 0;
+            for (int i = 0; i < c; i++) {
+                x[i] = (float)(4 * ehm_rng_normal(&r)) + (kind & 1 ? -500.f : 0.f);
+                t[i] = kind < 2 ? (float)ehm_rng_f64(&r) / (float)c : i == label;
+                top = fmax(top, (double)x[i]), total += (double)t[i];
+            }
+            for (int i = 0; i < c; i++) sum += exp((double)x[i] - top);
+            for (int i = 0; i < c; i++) want += (double)t[i] * (top + log(sum) - (double)x[i]);
+            k->xent(&loss, d, false, x, false, kind < 2 ? t : NULL, kind < 2 ? NULL : &label, NULL, scale, 1, c);
+            CHECK_NEAR(loss, want, 2e-6 * fmax(1, fabs(want)));
+            for (int i = 0; i < c; i++)
+                CHECK_NEAR(d[i], 0.5 * (total * exp((double)x[i] - top) / sum - (double)t[i]), 4e-7); /* without FMA exp is off by some more */
+        }
+    const int32_t first = 0;
+    for (int i = 0; i < 20; i++) x[i] = i ? -INFINITY : 12.f; /* classes ruled out */
+    x[1] = 0;
+    k->xent(&loss, d, false, x, false, NULL, &first, NULL, 1.f, 1, 20);
+    CHECK(fabs((double)d[0] / (-exp(-12.) / (1 + exp(-12.))) - 1) < 1e-2 && d[7] == 0 && isfinite(loss));
+    memset(t, 0, sizeof t), t[0] = 1;
+    k->xent(&loss, d, false, x, false, t, NULL, NULL, 1.f, 1, 20);
+    CHECK(isfinite(loss) && d[7] == 0);
+}
+static inline void row_check_focal(const ehm_row_kern *k) {
+    enum { MOST = 40 };
+    static const float settings[][3] = {{2, 0.25f, 1}, {0, -1, 1}, {1, -1, 0.5f}, {1.5f, 0.75f, 1}, {0.5f, -1, 1}, {5, 0, 1}};
+    float x[MOST], t[MOST], d[MOST], loss;
+    ehm_rng r = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 1, 5);
+    for (int n = 1; n <= MOST; n++)
+        for (size_t q = 0; q < sizeof settings / sizeof settings[0]; q++) {
+            const double gamma = (double)settings[q][FOCAL_GAMMA], alpha = (double)settings[q][FOCAL_ALPHA];
+            double sum = 0;
+            for (int i = 0; i < n; i++) {
+                x[i] = (float)(4 * ehm_rng_normal(&r));
+                t[i] = n & 1 ? (float)ehm_rng_f64(&r) : (float)ehm_rng_below(&r, 2);
+            }
+            k->focal(&loss, d, false, x, false, t, NULL, settings[q], 1, n);
+            for (int i = 0; i < n; i++) {
+                double p = 1 / (1 + exp(-(double)x[i])), s = (double)t[i], u = p * (1 - s) + (1 - p) * s;
+                double ce = -s * log(p) - (1 - s) * log1p(-p), a = alpha < 0 ? 1 : alpha * s + (1 - alpha) * (1 - s);
+                double slope = pow(u, gamma) * (p - s) + ce * gamma * pow(u, gamma - 1) * (1 - 2 * s) * p * (1 - p);
+                sum += a * ce * pow(u, gamma);
+                CHECK_NEAR(d[i], (double)settings[q][FOCAL_SCALE] * a * slope, 3e-6);
+            }
+            CHECK_NEAR(loss, sum, 2e-6 * fmax(1, sum));
+        }
+}
 static inline void row_check(const ehm_row_kern *k) {
+    row_check_mix(k);
+    row_check_xent(k);
+    row_check_focal(k);
     row_check_gelu(k);
     row_check_bf16(k);
     row_check_norm(k);

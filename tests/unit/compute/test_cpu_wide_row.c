@@ -21,6 +21,17 @@ TEST(cpu_wide, exp_against_double) {
     v_store(y, v_exp(v_load(x)));
     CHECK(y[0] == 0 && y[1] == 0 && y[2] == 0 && isnan(y[3]) && y[4] == 1 && y[5] == 1 && isfinite(y[6]));
 }
+TEST(cpu_wide, log1p_against_double) {
+    double worst = 0;
+    for (int i = 0; i < 400000; i += VW) {
+        float x[VW], y[VW];
+        for (int k = 0; k < VW; k++) x[k] = i < 200000 ? (float)(i + k) * 5e-6f : (float)exp(-(double)(i + k - 200000) * 4e-4);
+        v_store(y, v_log1p(v_load(x)));
+        for (int k = 0; k < VW; k++)
+            if (x[k] > 0) worst = fmax(worst, fabs((double)y[k] / log1p((double)x[k]) - 1));
+    }
+    CHECK(worst < 3e-7);
+}
 TEST(cpu_wide, turn_8x8) {
     float x[8 * 9], y[8 * 11];
     for (int i = 0; i < 8 * 9; i++) x[i] = (float)i;
