@@ -34,6 +34,9 @@ ehm_view ehm_rows(ehm_view v, int64_t c); /* all of v as [rows,c]: tables and to
 typedef struct { int32_t weight, bias; } ehm_linear;
 /* Xavier-uniform, bias 0. */
 void ehm_linear_add(ehm_linear *l, ehm_params *ps, const char *name, int64_t n_out, int64_t n_in);
+/* As heads start: weight normal of this deviation, every bias the same. */
+void ehm_linear_add_normal(ehm_linear *l, ehm_params *ps, const char *name, int64_t n_out, int64_t n_in,
+                           double std, double bias);
 /* out [R,out] act or f32 = x [R,in] act times the transposed weight, plus bias, plus add (f32 or none; may be
  * out). */
 void ehm_linear_fwd(ehm_dev *d, ehm_view out, ehm_view x, const ehm_linear *l, const ehm_weights *w,
@@ -84,9 +87,13 @@ typedef struct {
     const ehm_stack *stack;
     int32_t batch, n_tokens; /* the largest */
     bool train;
+    bool drop_path;  /* set before the plan: branches may be dropped */
+    ehm_view keep;   /* [n_blocks,2,B] f32 INPUT, with drop_path: what the attention and the MLP branch of each picture are multiplied by, 0 or
+                        1 / (1 - rate); filled by the caller (ehm_stack_draw_keep) before fwd: for b pictures ehm_fit3(keep, n_blocks, 2, b) */
+    ehm_view branch; /* with drop_path: scratch of a branch, [batch*n_tokens,dim] f32 */
     ehm_view *x; /* train: n_blocks + 1 states of the residual stream; else one, updated in place */
     ehm_block_cache *cache;  /* train: of each block; else one, shared */
-    ehm_view da, dwide, dnarrow; /* backward scratch */
+    ehm_view da, dwide, dnarrow, dbranch; /* backward scratch */
     ehm_dtype act;
 } ehm_stack_pass;
 bool ehm_stack_pass_open(ehm_stack_pass *p, const ehm_stack *s, int32_t batch, int32_t n_tokens, bool train,
@@ -102,6 +109,18 @@ ehm_view ehm_stack_qkv(const ehm_stack_pass *p, int64_t b, int64_t n, int32_t i_
 float ehm_stack_scale(const ehm_stack *s); /* of q k^T: head_dim^-0.5 */
 void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t b, int64_t n,
                    const ehm_taps *taps);
+/* Stochastic depth for pictures slot[b] of an epoch: keep [n_blocks,2,b], rate rising linearly from 0 at the first block to rate at the last (timm). A
+ * function of (seed, purpose drop_path, epoch, slot, block). */
+void ehm_stack_draw_keep(float *keep, int32_t n_blocks, int64_t b, const int64_t *slot, double rate, uint64_t seed, int64_t epoch);
+/* How far a backward pass goes and what joins it on the way. */
+typedef struct {
+    int32_t first_block;  /* blocks before this one are frozen: the pass ends above them, and their gradients stay as they are; 0: all */
+    void (*join)(void *ctx, ehm_dev *d, int32_t i_block, ehm_view dx); /* may add to the gradient of block i_block's output [b*n,D] f32; called from the
+                                                                        last block down, before its backward; NULL: nothing joins */
+    void *ctx;
+} ehm_stack_bwd_opt;      /* NULL: the whole stack, nothing joins */
+void ehm_stack_bwd_with(ehm_dev *d, ehm_stack_pass *p, ehm_view dx, const ehm_weights *w, const ehm_grads *g, int64_t b, int64_t n,
+                        const ehm_stack_bwd_opt *opt);
 /* dx [b,n,D] f32: gradient of the output on entry, of the input on return. */
 void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx, const ehm_weights *w, const ehm_grads *g,
                    int64_t b, int64_t n);

@@ -70,20 +70,29 @@ void ehm_stack_pass_plan_fwd(ehm_stack_pass *p, ehm_plan *plan) {
     int32_t n = p->train ? p->stack->n_blocks : 0;
     for (int32_t i = 0; i <= n; i++)
         p->x[i] = ehm_plan_2d(plan, kind, NULL, ehm_dev_real(plan->dev), rows, D);
+    p->keep = p->drop_path ? ehm_plan_3d(plan, EHM_MEM_INPUT, NULL, ehm_dev_real(plan->dev),
+                                         p->stack->n_blocks, 2, p->batch)
+                           : ehm_view_none();
 }
 
 void ehm_stack_pass_plan_blocks(ehm_stack_pass *p, ehm_plan *plan) {
     int64_t rows = (int64_t)p->batch * p->n_tokens, D = p->stack->dim;
+    size_t start = ehm_plan_mark(plan);
+    /* A branch is scaled before it is added, so the sum cannot be the product's own; it stays as exact as
+     * that one. */
+    p->branch = p->drop_path ? ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, ehm_dev_real(plan->dev), rows, D)
+                             : ehm_view_none();
     if (!p->train) {
         ehm_block_cache *c = &p->cache[0];
         size_t mark = ehm_plan_mark(plan);
         plan_attention(c, p, plan, EHM_MEM_SCRATCH);
         ehm_plan_release(plan, mark);
         plan_mlp(c, p, plan, EHM_MEM_SCRATCH);
-        ehm_plan_release(plan, mark);
+        ehm_plan_release(plan, start);
         c->x_mid = p->x[0];
         return;
     }
+    ehm_plan_release(plan, start);
     for (int32_t i = 0; i < p->stack->n_blocks; i++) {
         ehm_block_cache *c = &p->cache[i];
         plan_attention(c, p, plan, EHM_MEM_CACHE);
@@ -95,6 +104,8 @@ void ehm_stack_pass_plan_blocks(ehm_stack_pass *p, ehm_plan *plan) {
 void ehm_stack_pass_plan_bwd(ehm_stack_pass *p, ehm_plan *plan) {
     int64_t rows = (int64_t)p->batch * p->n_tokens, D = p->stack->dim, M = p->stack->mlp_dim;
     size_t mark = ehm_plan_mark(plan);
+    p->dbranch = p->drop_path ? ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, ehm_dev_real(plan->dev), rows, D)
+                              : ehm_view_none();
     /* Where act is the residual's own type the gradient feeds the products as it is. */
     p->da = p->act == ehm_dev_real(plan->dev) ? ehm_view_none()
                                               : ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, p->act, rows, D);
@@ -136,6 +147,53 @@ static void tap_hidden(ehm_dev *d, ehm_view x, int32_t i, const ehm_taps *taps) 
             ehm_axpby(d, &(ehm_axpby_args){.out = taps->tap[k].hidden, .x = x, .a = 1, .b = 0});
 }
 
+/* What a branch of each picture is multiplied by, [b]; half 0 the attention, 1 the MLP. */
+static ehm_view keep_of(const ehm_stack_pass *p, int32_t i_block, int32_t half, int64_t b) {
+    return ehm_view_rows(ehm_fit2(p->keep, 2 * (int64_t)p->stack->n_blocks, b), 2 * i_block + half, 1);
+}
+
+/* out = x + l(in), the branch scaled for each picture where it may be dropped. All [R,D]. */
+static void add_branch(ehm_dev *d, const ehm_stack_pass *p, ehm_view out, ehm_view x, ehm_view in,
+                       const ehm_linear *l, const ehm_weights *w, int32_t i_block, int32_t half, int64_t b) {
+    if (!p->drop_path) {
+        ehm_linear_fwd(d, out, in, l, w, x);
+        return;
+    }
+    int64_t n = x.dim[0] / b, D = x.dim[1];
+    ehm_view y = ehm_fit2(p->branch, x.dim[0], D);
+    ehm_linear_fwd(d, y, in, l, w, ehm_view_none());
+    ehm_add_scaled(d, &(ehm_add_scaled_args){.out = ehm_fit3(out, b, n, D),
+                                             .x = ehm_fit3(x, b, n, D),
+                                             .y = ehm_fit3(y, b, n, D),
+                                             .s = keep_of(p, i_block, half, b)});
+}
+
+/* The gradient that reaches a branch from that of the sum. */
+static ehm_view branch_grad(ehm_dev *d, const ehm_stack_pass *p, ehm_view dx, int32_t i_block, int32_t half,
+                            int64_t b) {
+    if (!p->drop_path) return dx;
+    int64_t n = dx.dim[0] / b, D = dx.dim[1];
+    ehm_view y = ehm_fit2(p->dbranch, dx.dim[0], D);
+    ehm_scale_samples(d, &(ehm_scale_samples_args){.out = ehm_fit3(y, b, n, D),
+                                                   .x = ehm_fit3(dx, b, n, D),
+                                                   .s = keep_of(p, i_block, half, b)});
+    return y;
+}
+
+void ehm_stack_draw_keep(float *keep, int32_t n_blocks, int64_t b, const int64_t *slot, double rate,
+                         uint64_t seed, int64_t epoch) {
+    for (int64_t k = 0; k < b; k++) {
+        ehm_rng rng = ehm_rng_of(seed, EHM_RNG_drop_path, (uint32_t)epoch, (uint64_t)slot[k]);
+        for (int32_t i = 0; i < n_blocks; i++) {
+            double drop = n_blocks > 1 ? rate * i / (n_blocks - 1) : 0;
+            for (int32_t half = 0; half < 2; half++) {
+                bool kept = ehm_rng_f64(&rng) >= drop;
+                keep[(2 * (int64_t)i + half) * b + k] = kept ? (float)(1 / (1 - drop)) : 0;
+            }
+        }
+    }
+}
+
 void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t b, int64_t n,
                    const ehm_taps *taps) {
     const ehm_stack *s = p->stack;
@@ -159,12 +217,12 @@ void ehm_stack_fwd(ehm_dev *d, ehm_stack_pass *p, const ehm_weights *w, int64_t 
                                              .qkv = qkv,
                                              .n_heads = s->num_heads,
                                              .scale = ehm_stack_scale(s)});
-        ehm_linear_fwd(d, x_mid, att, &l->proj, w, x);
+        add_branch(d, p, x_mid, x, ehm_fit2(c->att, R, D), &l->proj, w, i, 0, b);
         ehm_dev_label(d, l->label_mlp);
         ehm_norm_layer_fwd(d, h2, &c->norm2, x_mid, &l->norm2, w);
         ehm_linear_fwd(d, u, h2, &l->fc1, w, ehm_view_none());
         ehm_gelu_fwd(d, &(ehm_gelu_fwd_args){.out = g, .x = u});
-        ehm_linear_fwd(d, x_out, g, &l->fc2, w, x_mid);
+        add_branch(d, p, x_out, x_mid, g, &l->fc2, w, i, 1, b);
         tap_hidden(d, x_out, i, taps);
     }
     ehm_dev_label(d, "");
@@ -178,22 +236,26 @@ static ehm_view feed(ehm_dev *d, const ehm_stack_pass *p, ehm_view dx) {
     return da;
 }
 
-void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weights *w, const ehm_grads *g,
-                   int64_t b, int64_t n) {
+void ehm_stack_bwd_with(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weights *w, const ehm_grads *g,
+                        int64_t b, int64_t n, const ehm_stack_bwd_opt *opt) {
     const ehm_stack *s = p->stack;
     int64_t R = b * n, D = s->dim, M = s->mlp_dim;
     ehm_view dx = ehm_fit2(dx3, R, D), dh = ehm_fit2(p->dnarrow, R, D), du = ehm_fit2(p->dwide, R, M);
     ehm_view datt = ehm_fit3(p->dnarrow, b, n, D), dqkv = ehm_fit3(p->dwide, b, n, 3 * D);
-    for (int32_t i = s->n_blocks - 1; i >= 0; i--) {
+    const int32_t first = opt ? opt->first_block : 0;
+    for (int32_t i = s->n_blocks - 1; i >= first; i--) {
         const ehm_block *l = &s->block[i];
         const ehm_block_cache *c = &p->cache[i];
+        if (opt && opt->join) opt->join(opt->ctx, d, i, dx);
         ehm_dev_label(d, l->label_mlp);
-        ehm_linear_bwd(d, du, feed(d, p, dx), dx, ehm_fit2(c->g, R, M), &l->fc2, w, g);
+        ehm_view dy = branch_grad(d, p, dx, i, 1, b);
+        ehm_linear_bwd(d, du, feed(d, p, dy), dy, ehm_fit2(c->g, R, M), &l->fc2, w, g);
         ehm_gelu_bwd(d, &(ehm_gelu_bwd_args){.dx = du, .dout = du, .x = ehm_fit2(c->u, R, M)});
         ehm_linear_bwd(d, dh, du, du, ehm_fit2(c->h2, R, D), &l->fc1, w, g);
         ehm_norm_layer_bwd(d, dx, true, dh, ehm_fit2(c->x_mid, R, D), &c->norm2, &l->norm2, w, g);
         ehm_dev_label(d, l->label_attn);
-        ehm_linear_bwd(d, datt, feed(d, p, dx), dx, ehm_fit2(c->att, R, D), &l->proj, w, g);
+        dy = branch_grad(d, p, dx, i, 0, b);
+        ehm_linear_bwd(d, datt, feed(d, p, dy), dy, ehm_fit2(c->att, R, D), &l->proj, w, g);
         ehm_attn_bwd(d, &(ehm_attn_bwd_args){.dqkv = dqkv,
                                              .dout = datt,
                                              .qkv = ehm_fit3(c->qkv, b, n, 3 * D),
@@ -205,4 +267,9 @@ void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx3, const ehm_weight
         ehm_norm_layer_bwd(d, dx, true, dh, ehm_fit2(p->x[i], R, D), &c->norm1, &l->norm1, w, g);
     }
     ehm_dev_label(d, "");
+}
+
+void ehm_stack_bwd(ehm_dev *d, ehm_stack_pass *p, ehm_view dx, const ehm_weights *w, const ehm_grads *g,
+                   int64_t b, int64_t n) {
+    ehm_stack_bwd_with(d, p, dx, w, g, b, n, NULL);
 }

@@ -44,6 +44,16 @@ void ehm_linear_add(ehm_linear *l, ehm_params *ps, const char *name, int64_t n_o
     l->bias = ehm_params_add(ps, full, EHM_NO_DECAY, 1, &n_out, EHM_INIT_ZERO, 0, 0, 0, NULL);
 }
 
+void ehm_linear_add_normal(ehm_linear *l, ehm_params *ps, const char *name, int64_t n_out, int64_t n_in,
+                           double std, double bias) {
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    l->weight = ehm_params_add(ps, full, EHM_DECAY, 2, (int64_t[]){n_out, n_in}, EHM_INIT_NORMAL, std, 0,
+                               0, NULL);
+    snprintf(full, sizeof full, "%s.bias", name);
+    l->bias = ehm_params_add(ps, full, EHM_NO_DECAY, 1, &n_out, EHM_INIT_CONST, bias, 0, 0, NULL);
+}
+
 void ehm_linear_fwd(ehm_dev *d, ehm_view out, ehm_view x, const ehm_linear *l, const ehm_weights *w,
                     ehm_view add) {
     ehm_matmul(d, &(ehm_matmul_args){.out = out,

@@ -129,6 +129,8 @@ void ehm_weights_init(const ehm_weights *w, ehm_dev *d, uint64_t seed) {
                 case EHM_INIT_XAVIER:
                 case EHM_INIT_UNIFORM: v[k] = (float)((2.0 * ehm_rng_f32(&rng) - 1.0) * bound); break;
                 case EHM_INIT_NORMAL02: v[k] = (float)(0.02 * ehm_rng_normal(&rng)); break;
+                case EHM_INIT_NORMAL: v[k] = (float)(bound * ehm_rng_normal(&rng)); break;
+                case EHM_INIT_CONST: v[k] = (float)bound; break;
                 case EHM_INIT_TABLE: v[k] = p->table[at + k]; break;
                 }
             put(w, d, p, at, n, v);

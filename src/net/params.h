@@ -17,7 +17,9 @@ typedef enum {
     EHM_INIT_XAVIER,
     EHM_INIT_NORMAL02,
     EHM_INIT_UNIFORM,
-    EHM_INIT_TABLE
+    EHM_INIT_TABLE,
+    EHM_INIT_NORMAL,
+    EHM_INIT_CONST
 } ehm_init_kind;
 typedef struct {
     const char *name;          /* "blocks.3.attn.qkv.weight" */
@@ -25,7 +27,8 @@ typedef struct {
     int32_t group; int64_t offset; /* elements into its group, a multiple of 16 */
     ehm_init_kind init;
     double bound;
-    int64_t fan_in, fan_out;   /* how it starts; XAVIER: +-sqrt(6/(fan_in+fan_out)); UNIFORM: +-bound */
+    int64_t fan_in, fan_out;   /* how it starts; XAVIER: +-sqrt(6/(fan_in+fan_out)); UNIFORM: +-bound; NORMAL: deviation bound;
+                                  CONST: bound everywhere */
     const float *table;        /* EHM_INIT_TABLE: count values, owned by the params' arena */
     bool matrix;               /* read by products: has a copy in act type when that is bf16 */
 } ehm_param;

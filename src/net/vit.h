@@ -38,6 +38,8 @@ typedef struct {
     ehm_stack_pass blocks;
     int32_t batch, n_embed, n_tokens; /* the largest */
     bool train;
+    bool stream_only; /* set before the plan: a head reads the residual stream and norms it itself, so there is no output z; the
+                         stream's last state stays taken in forward-only passes too */
     ehm_dtype act;
     ehm_view embed_in, embedded, z, dx, dembedded;
     ehm_norm_cache norm;
@@ -64,6 +66,15 @@ ehm_view ehm_vit_encoder_tokens(
 void ehm_vit_encoder_bwd(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dz, const ehm_weights *w,
                          const ehm_grads *g, const ehm_vit_route *route, int64_t b, int64_t n_embed,
                          int64_t n_tokens);
+/* The residual stream after block i_block, [b,n,D] f32: what heads read as a level. A forward-only pass has the last block's alone
+ * (others: ehm_tap.hidden). */
+ehm_view ehm_vit_encoder_level(const ehm_vit_encoder_pass *p, int32_t i_block, int64_t b, int64_t n_tokens);
+/* As ehm_vit_encoder_bwd, but from the residual stream, before the final norm, which is left alone. dx [b,n,D] f32: the gradient of the
+ * last block's output on entry, overwritten; it must be taken when the backward pass is planned. Gradients of earlier levels join by
+ * opt->join. With opt->first_block above 0 the embedding stays as it is too. opt NULL: all blocks and the embedding. */
+void ehm_vit_encoder_bwd_stream(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dx, const ehm_weights *w,
+                                const ehm_grads *g, const ehm_vit_route *route, int64_t b, int64_t n_embed,
+                                int64_t n_tokens, const ehm_stack_bwd_opt *opt);
 
 typedef struct {
     ehm_vit_shape shape;

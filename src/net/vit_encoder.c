@@ -34,11 +34,17 @@ void ehm_vit_encoder_pass_plan(ehm_vit_encoder_pass *p, ehm_plan *plan, ehm_dtyp
     ehm_dtype real = ehm_dev_real(plan->dev);
     ehm_mem_kind kind = p->train ? EHM_MEM_CACHE : EHM_MEM_SCRATCH;
     int64_t rows = (int64_t)p->batch * p->n_tokens, embeds = (int64_t)p->batch * p->n_embed, D = s->embed_dim;
-    p->z = ehm_plan_2d(plan, kind, NULL, z_type, rows, D);
-    size_t mark = ehm_plan_mark(plan);
-    p->norm.mean = ehm_plan_1d(plan, kind, NULL, real, rows);
-    p->norm.rstd = ehm_plan_1d(plan, kind, NULL, real, rows);
-    ehm_stack_pass_plan_fwd(&p->blocks, plan);
+    size_t mark;
+    if (p->stream_only) {
+        ehm_stack_pass_plan_fwd(&p->blocks, plan);
+        mark = ehm_plan_mark(plan);
+    } else {
+        p->z = ehm_plan_2d(plan, kind, NULL, z_type, rows, D);
+        mark = ehm_plan_mark(plan);
+        p->norm.mean = ehm_plan_1d(plan, kind, NULL, real, rows);
+        p->norm.rstd = ehm_plan_1d(plan, kind, NULL, real, rows);
+        ehm_stack_pass_plan_fwd(&p->blocks, plan);
+    }
     size_t mark_embed = ehm_plan_mark(plan);
     p->embed_in = ehm_plan_2d(plan, kind, NULL, p->act, embeds, s->patch_pixels);
     p->embedded = ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, real, embeds, D);
@@ -75,6 +81,7 @@ void ehm_vit_encoder_fwd(ehm_dev *d, ehm_vit_encoder_pass *p, const ehm_weights 
                                            .src = route->src,
                                            .pos_idx = route->pos_idx});
     ehm_stack_fwd(d, &p->blocks, w, b, n_tokens, taps);
+    if (p->stream_only) return;
     if (taps && (taps->only_qkv || (taps->n_blocks >= 0 && taps->n_blocks < e->blocks.n_blocks))) return;
     ehm_dev_label(d, "norm");
     ehm_norm_layer_fwd(d, ehm_vit_encoder_out(p, b, n_tokens), &p->norm,
@@ -90,15 +97,20 @@ ehm_view ehm_vit_encoder_tokens(const ehm_vit_encoder_pass *p, int64_t b, int64_
     return ehm_stack_out(&p->blocks, b, n_tokens);
 }
 
-void ehm_vit_encoder_bwd(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dz, const ehm_weights *w,
-                         const ehm_grads *g, const ehm_vit_route *route, int64_t b, int64_t n_embed,
-                         int64_t n_tokens) {
+ehm_view ehm_vit_encoder_level(const ehm_vit_encoder_pass *p, int32_t i_block, int64_t b, int64_t n_tokens) {
+    EHM_ASSERT(i_block >= 0 && i_block < p->enc->blocks.n_blocks);
+    EHM_ASSERT(p->train || i_block == p->enc->blocks.n_blocks - 1);
+    return ehm_fit3(p->blocks.x[p->train ? i_block + 1 : 0], b, n_tokens, p->enc->shape.embed_dim);
+}
+
+void ehm_vit_encoder_bwd_stream(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dx, const ehm_weights *w,
+                                const ehm_grads *g, const ehm_vit_route *route, int64_t b, int64_t n_embed,
+                                int64_t n_tokens, const ehm_stack_bwd_opt *opt) {
     const ehm_vit_encoder *e = p->enc;
     int64_t D = e->shape.embed_dim, P = e->shape.patch_pixels;
-    ehm_view dx = ehm_fit3(p->dx, b, n_tokens, D), dembedded = ehm_fit3(p->dembedded, b, n_embed, D);
-    ehm_dev_label(d, "norm");
-    ehm_norm_layer_bwd(d, dx, false, dz, ehm_stack_out(&p->blocks, b, n_tokens), &p->norm, &e->norm, w, g);
-    ehm_stack_bwd(d, &p->blocks, dx, w, g, b, n_tokens);
+    ehm_view dembedded = ehm_fit3(p->dembedded, b, n_embed, D);
+    ehm_stack_bwd_with(d, &p->blocks, dx, w, g, b, n_tokens, opt);
+    if (opt && opt->first_block > 0) return;
     ehm_dev_label(d, "patch_embed");
     ehm_route_bwd(d, &(ehm_route_bwd_args){.dx = dembedded,
                                            .dtokens = ehm_rows(ehm_grad(g, e->cls_token), D),
@@ -108,4 +120,14 @@ void ehm_vit_encoder_bwd(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dz, const
     ehm_linear_bwd(d, ehm_view_none(), dembedded, dembedded, ehm_fit3(p->embed_in, b, n_embed, P),
                    &e->patch_embed, w, g);
     ehm_dev_label(d, "");
+}
+
+void ehm_vit_encoder_bwd(ehm_dev *d, ehm_vit_encoder_pass *p, ehm_view dz, const ehm_weights *w,
+                         const ehm_grads *g, const ehm_vit_route *route, int64_t b, int64_t n_embed,
+                         int64_t n_tokens) {
+    const ehm_vit_encoder *e = p->enc;
+    ehm_view dx = ehm_fit3(p->dx, b, n_tokens, e->shape.embed_dim);
+    ehm_dev_label(d, "norm");
+    ehm_norm_layer_bwd(d, dx, false, dz, ehm_stack_out(&p->blocks, b, n_tokens), &p->norm, &e->norm, w, g);
+    ehm_vit_encoder_bwd_stream(d, p, dx, w, g, route, b, n_embed, n_tokens, NULL);
 }
