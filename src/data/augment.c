@@ -40,6 +40,38 @@ void ehm_augment_box(double box[4], bool *flip, int32_t w, int32_t h, double cro
     box[0] = x, box[1] = y, box[2] = x + cw, box[3] = y + ch;
 }
 
+/* exp for larger x by squaring; the same on every machine. */
+static double exp_any(double x) {
+    double y = exp_small(x / 16);
+    for (int i = 0; i < 4; i++) y *= y;
+    return y;
+}
+
+/* One axis: n pixels scaled to `scaled` of them, of which in are shown from the draw u in [0, 1). */
+static void place_axis(double *lo, double *hi, int32_t *at, int32_t *len, int32_t n, int32_t scaled, int32_t in,
+                       double u) {
+    int32_t slack = scaled > in ? scaled - in : in - scaled, shift = (int32_t)(u * ((double)slack + 1));
+    if (shift > slack) shift = slack;
+    *lo = 0, *hi = n, *at = shift, *len = scaled;
+    if (scaled <= in) return;
+    *lo = (double)shift * n / scaled, *hi = (double)(shift + in) * n / scaled;
+    if (*hi > n) *hi = n;
+    *at = 0, *len = in;
+}
+
+void ehm_place_scaled(ehm_placement *p, int32_t w, int32_t h, int32_t in_w, int32_t in_h, double scale_min,
+                      double scale_max, double flip_p, uint64_t seed, int64_t epoch, int64_t sample) {
+    ehm_rng r = ehm_rng_of(seed, EHM_RNG_augment, (uint32_t)epoch, (uint64_t)sample);
+    bool flip = ehm_rng_f64(&r) < flip_p;
+    double scale = scale_min * exp_any(ehm_rng_f64(&r) * log(scale_max / scale_min));
+    double u = ehm_rng_f64(&r), v = ehm_rng_f64(&r);
+    double fit_w = (double)in_w / w, fit_h = (double)in_h / h, by = (fit_w < fit_h ? fit_w : fit_h) * scale;
+    double sw = rint(w * by), sh = rint(h * by);
+    *p = (ehm_placement){.in_h = in_h, .in_w = in_w, .flip = flip};
+    place_axis(&p->box[0], &p->box[2], &p->x, &p->w, w, sw < 1 ? 1 : (int32_t)sw, in_w, u);
+    place_axis(&p->box[1], &p->box[3], &p->y, &p->h, h, sh < 1 ? 1 : (int32_t)sh, in_h, v);
+}
+
 void ehm_eval_box(double box[4], int32_t w, int32_t h, int32_t in_w, int32_t in_h, const char *fit) {
     double bw = w, bh = h;
     bool pad = fit && !strcmp(fit, "pad"), stretch = fit && !strcmp(fit, "stretch");
@@ -141,5 +173,21 @@ ehm_code ehm_data_fit(void *px, ehm_dtype type, int32_t in_h, int32_t in_w, cons
     for (size_t i = 0; i < (size_t)h; i++)
         memcpy((uint8_t *)px + (((size_t)rect[1] + i) * (size_t)in_w + (size_t)rect[0]) * at_px, small + i * row,
                row);
+    return EHM_OK;
+}
+
+ehm_code ehm_data_window(void *px, ehm_dtype type, const ehm_image *img, const ehm_placement *p,
+                         ehm_arena *scratch, ehm_err *err) {
+    if (!p->x && !p->y && p->w == p->in_w && p->h == p->in_h)
+        return ehm_data_resample(px, type, p->h, p->w, img, p->box, scratch, err);
+    size_t at_px = (size_t)img->c * ehm_dtype_size(type), row = (size_t)p->w * at_px;
+    uint8_t *part = ehm_arena_alloc(scratch, (size_t)p->h, row);
+    if (!part) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", p->w, p->h);
+    EHM_TRY(ehm_data_resample(part, type, p->h, p->w, img, p->box, scratch, err));
+    size_t n = (size_t)p->in_h * (size_t)p->in_w * (size_t)img->c;
+    if (type == EHM_U8) memset(px, 128, n);
+    else for (size_t i = 0; i < n; i++) ((float *)px)[i] = 0.5f;
+    for (size_t i = 0; i < (size_t)p->h; i++)
+        memcpy((uint8_t *)px + (((size_t)p->y + i) * (size_t)p->in_w + (size_t)p->x) * at_px, part + i * row, row);
     return EHM_OK;
 }

@@ -46,9 +46,9 @@ static ehm_code place(ehm_tree_source *t, placed *v, int64_t n, ehm_err *err) {
         it->n_boxes++;
     }
     t->base.has_boxes = true;
-    if (t->n_boxes_skipped)
+    if (t->base.n_boxes_skipped)
         ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path,
-                (long long)t->n_boxes_skipped);
+                (long long)t->base.n_boxes_skipped);
     return EHM_OK;
 }
 
@@ -148,7 +148,7 @@ static ehm_code read_annotations(coco *c, const ehm_json *list) {
         if (m->w > 0 && x1 > m->w) x1 = m->w;
         if (m->h > 0 && y1 > m->h) y1 = m->h;
         if (!(x1 > x0) || !(y1 > y0) || !(x1 < 1e6) || !(y1 < 1e6)) {
-            c->t->n_boxes_skipped++;
+            c->t->base.n_boxes_skipped++;
             continue;
         }
         c->v[c->n] = (placed){
@@ -203,8 +203,10 @@ static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, pl
         int64_t item = ehm_tree_find(t, prefix, field[0]);
         if (item < 0) continue; /* of another part of the set */
         double x0 = c[0] > 0 ? c[0] : 0, y0 = c[1] > 0 ? c[1] : 0;
-        if (!(c[2] >= x0) || !(c[3] >= y0) || c[2] > 1e6 || c[3] > 1e6) {
-            t->n_boxes_skipped++;
+        int32_t label = t->v[item].label;
+        bool no_class = t->base.n_classes && label < 0; /* a box is of what its picture is of */
+        if (no_class || !(c[2] >= x0) || !(c[3] >= y0) || c[2] > 1e6 || c[3] > 1e6) {
+            t->base.n_boxes_skipped++;
             continue;
         }
         if (*n == *cap) {
@@ -214,7 +216,6 @@ static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, pl
             *v = w;
             *cap = more;
         }
-        int32_t label = t->v[item].label;
         (*v)[*n] = (placed){
             item, *n, {(float)x0, (float)y0, (float)c[2] + 1, (float)c[3] + 1, label < 0 ? 0 : label}};
         (*n)++;

@@ -85,7 +85,12 @@ typedef struct {
 } ehm_source_kind;
 /* Every ehm_source starts with this. */
 struct ehm_source { const ehm_source_kind *kind; int32_t n_classes; const char **classes; int32_t n_map_classes; const char **map_classes; int32_t n_box_classes;
-                    const char **box_classes; int32_t ignore_label; int64_t n_ignored; bool has_label_maps, has_boxes; };
+                    const char **box_classes; int32_t ignore_label; int64_t n_ignored; bool has_label_maps, has_boxes; int64_t n_boxes_skipped; };
 int32_t ehm_dataset_n_box_classes(const ehm_dataset *ds);
 const char *ehm_dataset_box_class(const ehm_dataset *ds, int32_t i);
+/* As ehm_dataset_adopt_classes, for the classes of boxes. Not while other threads read. */
+ehm_code ehm_dataset_adopt_box_classes(ehm_dataset *ds, const ehm_dataset *model, ehm_err *err);
+/* Boxes left out because they have no size, lie outside their picture or have no class: those known from open, and those seen as pictures were read
+ * so far. A note in the log says so once. */
+int64_t ehm_dataset_boxes_skipped(const ehm_dataset *ds);
 #endif

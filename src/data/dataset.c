@@ -25,8 +25,8 @@ typedef struct {
     int32_t w, h;
     const char *format;
     uint8_t c, type, has_alpha, has_icc;
-    _Atomic uint8_t state;
-} seen_info; /* state 0 empty, 1 being written, 2 there */
+    _Atomic uint8_t state, boxes_told;
+} seen_info; /* state 0 empty, 1 being written, 2 there; boxes_told: those left out are counted */
 typedef struct {
     ehm_source *s;
     const char *spec;
@@ -44,6 +44,8 @@ struct ehm_dataset {
     const char **classes; int32_t n_classes;
     const char **map_classes; int32_t n_map_classes, ignore_label;
     const char **box_classes; int32_t n_box_classes;
+    int32_t *box_adopted, n_box_stored; /* ids as stored to those of the set adopted from; NULL: as they are */
+    _Atomic int64_t n_boxes_skipped;
     const char *spec;
     char hash[65];
     int32_t channels; bool is_u8;
@@ -463,6 +465,12 @@ const char *ehm_dataset_box_class(const ehm_dataset *ds, int32_t i) {
     return i >= 0 && i < ds->n_box_classes ? ds->box_classes[i] : NULL;
 }
 
+int64_t ehm_dataset_boxes_skipped(const ehm_dataset *ds) {
+    int64_t n = atomic_load(&ds->n_boxes_skipped);
+    for (int32_t k = 0; k < ds->n_sources; k++) n += ds->v[k].s->n_boxes_skipped;
+    return n;
+}
+
 const char *ehm_dataset_name(const ehm_dataset *ds, int64_t i) {
     if (i < 0 || i >= ds->n) return NULL;
     if (ds->names) return ds->names[i];
@@ -516,6 +524,34 @@ ehm_code ehm_dataset_adopt_classes(ehm_dataset *ds, const ehm_dataset *model, eh
 done:
     ehm_arena_free(&scratch);
     return rc;
+}
+
+ehm_code ehm_dataset_adopt_box_classes(ehm_dataset *ds, const ehm_dataset *model, ehm_err *err) {
+    int32_t n = model->n_box_classes, *map = EHM_NEW_N(&ds->arena, int32_t, ds->n_box_classes + 1);
+    const char **classes = EHM_NEW_N(&ds->arena, const char *, n + 1);
+    if (!map || !classes) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d classes of boxes", n);
+    for (int32_t k = 0; k < n; k++) {
+        classes[k] = ehm_arena_strdup(&ds->arena, model->box_classes[k]);
+        if (!classes[k]) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d classes of boxes", n);
+    }
+    for (int32_t i = 0; i < ds->n_box_classes; i++) {
+        map[i] = -1;
+        for (int32_t k = 0; k < n && map[i] < 0; k++)
+            if (!strcmp(ds->box_classes[i], classes[k])) map[i] = k;
+        if (map[i] >= 0) continue;
+        ehm_hint_near(err, ds->box_classes[i], classes, n, "class");
+        return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the class \"%s\" of boxes is not among the %d of %s", ds->spec,
+                        ds->box_classes[i], n, model->spec);
+    }
+    if (ds->box_adopted) { /* for the second time: boxes as stored have the ids of the first */
+        for (int32_t i = 0; i < ds->n_box_stored; i++) ds->box_adopted[i] = map[ds->box_adopted[i]];
+    } else {
+        ds->box_adopted = map;
+        ds->n_box_stored = ds->n_box_classes;
+    }
+    ds->box_classes = classes;
+    ds->n_box_classes = n;
+    return EHM_OK;
 }
 
 /* ---- reading ---- */
@@ -636,16 +672,20 @@ static ehm_code boxes_of(ehm_dataset *ds, const joined *j, int64_t i, ehm_sample
     EHM_TRY(ehm_dataset_size_of(ds, i, &info, a, err));
     ehm_box *v = EHM_NEW_N(a, ehm_box, out->n_boxes);
     if (!v) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d boxes", out->n_boxes);
-    int32_t n = 0;
+    int32_t n = 0, n_lost = 0;
     for (int32_t k = 0; k < out->n_boxes; k++) { /* tables without sizes may reach over the edge */
         ehm_box b = out->boxes[k];
         if (b.x1 > (float)info.w) b.x1 = (float)info.w;
         if (b.y1 > (float)info.h) b.y1 = (float)info.h;
         if (j->box_class_of) b.class_id = j->box_class_of[b.class_id];
+        if (ds->box_adopted) b.class_id = ds->box_adopted[b.class_id];
         if (b.x1 > b.x0 && b.y1 > b.y0) v[n++] = b;
+        else n_lost++;
     }
     out->boxes = v;
     out->n_boxes = n;
+    if (n_lost && !atomic_exchange(&ds->info[i].boxes_told, 1) && !atomic_fetch_add(&ds->n_boxes_skipped, n_lost))
+        ehm_log(EHM_LOG_NOTE, "%s: boxes outside their picture, as in %s, are left out", j->spec, ehm_dataset_name(ds, i));
     return EHM_OK;
 }
 

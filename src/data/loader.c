@@ -32,7 +32,14 @@ typedef struct {
     uint8_t *pixels;
     int64_t *ids, *slots;
     int32_t *labels;
-    int32_t *patch_labels; /* NULL unless asked for */
+    int32_t *patch_labels, *maps, *objects; /* NULL unless asked for */
+    ehm_placement *places;
+    int32_t *sizes;
+    ehm_box **box_of;                  /* [batch_size] boxes of each picture, */
+    int32_t *n_box_of, *cap_box_of;    /* their number and room */
+    ehm_box *boxes;                    /* of all, put together by the worker that does the last picture */
+    int32_t *box_start, n_done;
+    int64_t cap_boxes;
     uint8_t *state;  /* [batch_size] of PICTURE_; written and read under lock */
     bad_note **bad;  /* [batch_size], in the order tried */
     int32_t i_fatal; /* lowest picture with an error that is nobody's file; -1 */
@@ -44,12 +51,6 @@ typedef struct {
     int32_t w, h;
     ehm_dtype type;
 } cached;
-/* Maps of a picture, fine to coarse; the last one is that of classes. Cached with their picture: reading them again
- * would decode (scenes: draw) the picture again too. */
-enum { MAPS_MAX = 3 };
-typedef struct {
-    ehm_image v[MAPS_MAX];
-} picture_maps;
 typedef struct {
     uint8_t *px;
     size_t bytes;
@@ -71,10 +72,12 @@ struct ehm_loader {
     ehm_loader_opt opt;
     int64_t n, per_epoch, n_batches; /* pictures; batches an epoch; batches in all, -1: no end */
     int32_t c;
-    ehm_dtype type;
-    size_t px_bytes, picture_bytes;
-    int32_t n_levels, n_patches; /* labels of patches; n_levels 0: none */
-    uint32_t want;               /* of each sample */
+    ehm_dtype type, set_type;     /* of batches; of the set's pictures */
+    size_t px_bytes;              /* of a pixel in the set's type */
+    size_t picture_bytes;         /* of a picture in a batch */
+    int32_t n_levels, n_patches;  /* labels of patches; n_levels 0: none */
+    uint32_t want;                /* of each sample */
+    bool use_map[EHM_MAPS_MAX];   /* which maps are kept */
     ehm_arena arena; /* all fixed tables */
 
     pthread_mutex_t lock; /* everything below, up to the cache */
@@ -87,7 +90,7 @@ struct ehm_loader {
     int64_t **perm, *perm_epoch;
 
     cached *cache; /* [n] or NULL; filled under cache_lock, read by its pointer */
-    picture_maps *cache_maps; /* [n] or NULL; as cache */
+    ehm_truth *cache_truth; /* [n] or NULL; as cache. Reading maps and boxes again would decode (scenes: draw) again */
     pthread_mutex_t cache_lock;
     cache_block *block; /* where cached pictures lie; the last one is being filled */
     int64_t n_blocks, cap_blocks;
@@ -114,12 +117,14 @@ enum { CACHE_BLOCK = 8 << 20, CACHE_LOOK = 32 };
  * little. */
 static bool cache_fits(ehm_loader *l, int64_t budget) {
     ehm_arena a = {0};
-    int64_t looked = 0, bytes = 0, m = l->n < CACHE_LOOK ? l->n : CACHE_LOOK;
+    int64_t looked = 0, bytes = 0, m = l->n < CACHE_LOOK ? l->n : CACHE_LOOK, n_maps = 0;
+    for (int32_t k = 0; k < EHM_MAPS_MAX; k++) n_maps += l->use_map[k];
     for (int64_t i = 0; i < m; i++) {
         ehm_image_info info;
         if (!ehm_dataset_size_of(l->ds, (int64_t)((__int128)i * l->n / m), &info, &a, NULL)) {
             looked++;
-            bytes += (int64_t)info.w * info.h * ((int64_t)l->px_bytes + l->n_levels) + 63 * (1 + l->n_levels);
+            bytes += (int64_t)info.w * info.h * ((int64_t)l->px_bytes + n_maps) + 63 * (1 + n_maps);
+            if (l->opt.want_boxes) bytes += 256; /* a dozen */
         }
         ehm_arena_reset(&a);
     }
@@ -127,13 +132,13 @@ static bool cache_fits(ehm_loader *l, int64_t budget) {
     return looked && (double)bytes / (double)looked * (double)l->n <= (double)budget;
 }
 
-/* A cached picture as an image, with its maps; false when it is not there. */
-static bool cache_get(const ehm_loader *l, int64_t id, ehm_image *out, picture_maps *maps) {
+/* A cached picture as an image, with its maps and boxes; false when it is not there. */
+static bool cache_get(const ehm_loader *l, int64_t id, ehm_image *out, ehm_truth *truth) {
     if (!l->cache) return false;
     uint8_t *px = atomic_load_explicit(&l->cache[id].px, memory_order_acquire);
     if (!px) return false;
     *out = (ehm_image){px, l->cache[id].w, l->cache[id].h, l->c, l->cache[id].type};
-    if (l->cache_maps) *maps = l->cache_maps[id];
+    *truth = l->cache_truth ? l->cache_truth[id] : (ehm_truth){0};
     return true;
 }
 
@@ -155,25 +160,34 @@ static bool cache_grow(ehm_loader *l, size_t n) {
     return true;
 }
 
-static size_t cache_room(const ehm_image *img) { return (ehm_image_bytes(img) + 63) & ~(size_t)63; }
+static size_t cache_room(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img, const picture_maps *maps) {
-    size_t room = cache_room(img);
-    for (int32_t k = 0; k < l->n_levels; k++) room += maps->v[k].px ? cache_room(&maps->v[k]) : 0;
+static void *cache_copy(uint8_t **at, const void *from, size_t bytes) {
+    void *to = *at;
+    memcpy(to, from, bytes);
+    *at += cache_room(bytes);
+    return to;
+}
+
+static void cache_put(ehm_loader *l, int64_t id, const ehm_image *img, const ehm_truth *truth) {
+    size_t room = cache_room(ehm_image_bytes(img)), box_bytes = (size_t)truth->n_boxes * sizeof *truth->boxes;
+    for (int32_t k = 0; k < EHM_MAPS_MAX; k++)
+        room += truth->map[k].px ? cache_room(ehm_image_bytes(&truth->map[k])) : 0;
+    room += cache_room(box_bytes);
     cached *c = &l->cache[id];
     pthread_mutex_lock(&l->cache_lock);
     if (!atomic_load_explicit(&c->px, memory_order_relaxed) && !atomic_load(&l->cache_full)) {
         if (room <= l->block_left || cache_grow(l, room)) {
             const cache_block *b = &l->block[l->n_blocks - 1];
-            uint8_t *px = b->px + (b->bytes - l->block_left), *at = px + cache_room(img);
+            uint8_t *at = b->px + (b->bytes - l->block_left);
             l->block_left -= room;
-            memcpy(px, img->px, ehm_image_bytes(img));
-            for (int32_t k = 0; k < l->n_levels; k++) {
-                ehm_image *m = &l->cache_maps[id].v[k];
-                *m = maps->v[k];
-                if (!m->px) continue;
-                memcpy(at, m->px, ehm_image_bytes(m));
-                m->px = at, at += cache_room(m);
+            uint8_t *px = cache_copy(&at, img->px, ehm_image_bytes(img));
+            if (l->cache_truth) {
+                ehm_truth *t = &l->cache_truth[id];
+                *t = *truth;
+                for (int32_t k = 0; k < EHM_MAPS_MAX; k++)
+                    if (t->map[k].px) t->map[k].px = cache_copy(&at, t->map[k].px, ehm_image_bytes(&t->map[k]));
+                if (t->n_boxes) t->boxes = cache_copy(&at, t->boxes, box_bytes);
             }
             c->w = img->w, c->h = img->h, c->type = img->type;
             atomic_store_explicit(&c->px, px, memory_order_release);
@@ -189,7 +203,7 @@ static ehm_code cache_open(ehm_loader *l, int64_t budget, ehm_err *err) {
     if (budget <= 0 || !cache_fits(l, budget)) return EHM_OK;
     l->budget_left = (size_t)budget & ~(size_t)63;
     if (!(l->cache = EHM_NEW_N(&l->arena, cached, l->n)) ||
-        (l->n_levels && !(l->cache_maps = EHM_NEW_N(&l->arena, picture_maps, l->n))))
+        (l->want && !(l->cache_truth = EHM_NEW_N(&l->arena, ehm_truth, l->n))))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table of %lld cached pictures",
                         (long long)l->n);
     return EHM_OK;
@@ -201,30 +215,31 @@ static ehm_code check_image(const ehm_loader *l, const ehm_image *img, ehm_err *
     return EHM_FAIL(err, EHM_E_FORMAT, "%d channels where the set has %d", img->c, l->c);
 }
 
-/* The maps of a sample whose picture is w x h. One that is not there stays without pixels. */
-static ehm_code take_maps(const ehm_loader *l, picture_maps *maps, const ehm_sample *s, int32_t w, int32_t h,
-                          ehm_err *err) {
-    *maps = (picture_maps){0};
-    if (!l->n_levels) return EHM_OK;
-    maps->v[l->n_levels - 1] = s->label_map;
-    if (l->n_levels == MAPS_MAX) maps->v[0] = s->part_map, maps->v[1] = s->object_map;
-    for (int32_t k = 0; k < l->n_levels; k++) {
-        const ehm_image *m = &maps->v[k];
-        if (m->px && (m->w != w || m->h != h))
-            return EHM_FAIL(err, EHM_E_FORMAT, "a label map of %dx%d beside a picture of %dx%d", m->w, m->h, w,
-                            h);
+/* Maps and boxes of a sample whose picture is w x h. A map that is not there stays without pixels. */
+static ehm_code take_truth(const ehm_loader *l, ehm_truth *t, const ehm_sample *s, int32_t w, int32_t h,
+                           ehm_err *err) {
+    const ehm_image *map[EHM_MAPS_MAX] = {&s->part_map, &s->object_map, &s->label_map};
+    *t = (ehm_truth){0};
+    for (int32_t k = 0; k < EHM_MAPS_MAX; k++) {
+        if (!l->use_map[k] || !map[k]->px) continue;
+        if (map[k]->w != w || map[k]->h != h)
+            return EHM_FAIL(err, EHM_E_FORMAT, "a label map of %dx%d beside a picture of %dx%d", map[k]->w,
+                            map[k]->h, w, h);
+        t->map[k] = *map[k];
     }
+    if (l->opt.want_boxes && s->n_boxes) t->boxes = s->boxes, t->n_boxes = s->n_boxes;
     return EHM_OK;
 }
 
 /* The part of picture id that a random crop asks for, from the cache or decoded alone where the format can;
- * its maps whole. */
+ * its maps whole, and its size. */
 static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch, ehm_image *crop,
-                          double box[4], bool *flip, picture_maps *maps, ehm_arena *a, ehm_err *err) {
+                          double box[4], bool *flip, ehm_truth *truth, int32_t size[2], ehm_arena *a,
+                          ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
     ehm_image whole;
     ehm_sample s;
-    bool have = cache_get(l, id, &whole, maps);
+    bool have = cache_get(l, id, &whole, truth);
     if (!have && l->cache && !atomic_load(&l->cache_full)) {
         /* A file may be broken below the crop: what fails whole is tried again by its crop, as it is without
          * a cache. */
@@ -236,17 +251,19 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
         }
         if (!rc) {
             EHM_TRY(check_image(l, &s.image, err));
-            EHM_TRY(take_maps(l, maps, &s, s.image.w, s.image.h, err));
-            cache_put(l, id, &s.image, maps);
+            EHM_TRY(take_truth(l, truth, &s, s.image.w, s.image.h, err));
+            cache_put(l, id, &s.image, truth);
             whole = s.image, have = true;
         }
     }
     if (have) {
+        size[0] = whole.w, size[1] = whole.h;
         ehm_augment_box(box, flip, whole.w, whole.h, o->crop_min, o->crop_max, o->flip, o->seed, epoch, slot);
         return ehm_data_crop(crop, &whole, box, a, err);
     }
     ehm_image_info info;
     EHM_TRY(ehm_dataset_size_of(l->ds, id, &info, a, err));
+    size[0] = info.w, size[1] = info.h;
     ehm_augment_box(box, flip, info.w, info.h, o->crop_min, o->crop_max, o->flip, o->seed, epoch, slot);
     ehm_decode_opt d = {.crop_x = (int32_t)box[0],
                         .crop_y = (int32_t)box[1],
@@ -254,7 +271,7 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
                         .crop_h = (int32_t)(box[3] - box[1])};
     EHM_TRY(ehm_dataset_read(l->ds, id, &s, l->want, &d, a, err));
     EHM_TRY(check_image(l, &s.image, err));
-    EHM_TRY(take_maps(l, maps, &s, info.w, info.h, err));
+    EHM_TRY(take_truth(l, truth, &s, info.w, info.h, err));
     if (s.image.w == d.crop_w && s.image.h == d.crop_h) *crop = s.image;
     else if (s.image.w == info.w && s.image.h == info.h) return ehm_data_crop(crop, &s.image, box, a, err);
     else
@@ -263,44 +280,103 @@ static ehm_code read_crop(ehm_loader *l, int64_t id, int64_t slot, int64_t epoch
     return EHM_OK;
 }
 
-static ehm_code read_whole(ehm_loader *l, int64_t id, ehm_image *out, picture_maps *maps, ehm_arena *a,
+static ehm_code read_whole(ehm_loader *l, int64_t id, ehm_image *out, ehm_truth *truth, ehm_arena *a,
                            ehm_err *err) {
-    if (cache_get(l, id, out, maps)) return EHM_OK;
+    if (cache_get(l, id, out, truth)) return EHM_OK;
     ehm_sample s;
     EHM_TRY(ehm_dataset_read(l->ds, id, &s, l->want, NULL, a, err));
     EHM_TRY(check_image(l, &s.image, err));
-    EHM_TRY(take_maps(l, maps, &s, s.image.w, s.image.h, err));
-    if (l->cache && !atomic_load(&l->cache_full)) cache_put(l, id, &s.image, maps);
+    EHM_TRY(take_truth(l, truth, &s, s.image.w, s.image.h, err));
+    if (l->cache && !atomic_load(&l->cache_full)) cache_put(l, id, &s.image, truth);
     *out = s.image;
     return EHM_OK;
 }
 
-static ehm_code read_picture(ehm_loader *l, void *px, int32_t *patch_labels, int64_t id, int64_t slot,
-                             int64_t epoch, ehm_arena *a, ehm_err *err) {
+/* The picture as it lies in the input, in the set's own type: the same pixels whatever the batch's type is. */
+static ehm_code read_placed(ehm_loader *l, void *px, ehm_placement *place, ehm_truth *truth, int32_t size[2],
+                            int64_t id, int64_t slot, int64_t epoch, ehm_arena *a, ehm_err *err) {
     const ehm_loader_opt *o = &l->opt;
     ehm_image img;
-    picture_maps maps;
-    ehm_placement place;
-    if (o->augment) {
+    if (!o->augment) {
+        EHM_TRY(read_whole(l, id, &img, truth, a, err));
+        size[0] = img.w, size[1] = img.h;
+        ehm_place_fit(place, img.w, img.h, o->w, o->h, o->fit);
+        return ehm_data_fit(px, l->set_type, o->h, o->w, &img, o->fit, a, err);
+    }
+    if (o->scale_max > 0) {
+        EHM_TRY(read_whole(l, id, &img, truth, a, err));
+        size[0] = img.w, size[1] = img.h;
+        ehm_place_scaled(place, img.w, img.h, o->w, o->h, o->scale_min, o->scale_max, o->flip, o->seed, epoch,
+                         slot);
+        EHM_TRY(ehm_data_window(px, l->set_type, &img, place, a, err));
+    } else {
         bool flip = false;
         double box[4];
-        EHM_TRY(read_crop(l, id, slot, epoch, &img, box, &flip, &maps, a, err));
-        ehm_place_crop(&place, box, flip, o->w, o->h);
-        EHM_TRY(ehm_data_resample(px, l->type, o->h, o->w, &img, NULL, a, err));
-        if (flip) ehm_data_mirror(px, o->h, o->w, l->px_bytes);
-    } else {
-        EHM_TRY(read_whole(l, id, &img, &maps, a, err));
-        ehm_place_fit(&place, img.w, img.h, o->w, o->h, o->fit);
-        EHM_TRY(ehm_data_fit(px, l->type, o->h, o->w, &img, o->fit, a, err));
+        EHM_TRY(read_crop(l, id, slot, epoch, &img, box, &flip, truth, size, a, err));
+        ehm_place_crop(place, box, flip, o->w, o->h);
+        EHM_TRY(ehm_data_resample(px, l->set_type, o->h, o->w, &img, NULL, a, err));
     }
-    if (l->type == EHM_F32) {
-        const float *f = px;
-        for (size_t i = 0; i < l->picture_bytes / sizeof(float); i++)
-            if (!isfinite(f[i])) return EHM_FAIL(err, EHM_E_FORMAT, "pixel values that are not finite");
+    if (place->flip) ehm_data_mirror(px, o->h, o->w, l->px_bytes);
+    return EHM_OK;
+}
+
+/* Changes that leave every pixel's place in the labels alone, or have no labels (RandAugment). Draws are by slot. */
+static ehm_code change_colours(const ehm_loader *l, ehm_image *img, int64_t slot, int64_t epoch, ehm_arena *a,
+                               ehm_err *err) {
+    const ehm_loader_opt *o = &l->opt;
+    ehm_rng r = ehm_rng_of(o->seed, EHM_RNG_rand_augment, (uint32_t)epoch, (uint64_t)slot), j = r;
+    if (o->rand_augment_n > 0)
+        EHM_TRY(ehm_rand_augment(img, o->rand_augment_n, o->rand_augment_m, o->rand_augment_std, &r, a, err));
+    /* The upper half of the blocks is the jitter's: its draws do not depend on how many RandAugment took. */
+    j.ctr[0] = 0x80000000u;
+    return o->color_jitter > 0 ? ehm_color_jitter(img, o->color_jitter, &j, a, err) : EHM_OK;
+}
+
+static ehm_code place_truth(const ehm_loader *l, ring_batch *b, int32_t i, const ehm_truth *t,
+                            const ehm_placement *p, ehm_arena *a, ehm_err *err) {
+    const ehm_loader_opt *o = &l->opt;
+    size_t n_px = (size_t)o->h * (size_t)o->w, n_labels = (size_t)l->n_levels * (size_t)l->n_patches;
+    int32_t ignore = ehm_dataset_ignore_label(l->ds);
+    if (l->n_levels)
+        EHM_TRY(ehm_patch_labels(b->patch_labels + (size_t)i * n_labels, t->map + EHM_MAPS_MAX - l->n_levels,
+                                 l->n_levels, o->label_grid_h, o->label_grid_w, p, ignore, a, err));
+    if (o->want_maps)
+        EHM_TRY(ehm_place_map(b->maps + (size_t)i * n_px, &t->map[EHM_MAP_CLASS], p, ignore, a, err));
+    if (!o->want_boxes) return EHM_OK;
+    if (t->n_boxes > b->cap_box_of[i]) {
+        int32_t cap = t->n_boxes < 16 ? 16 : t->n_boxes;
+        ehm_box *grown = realloc(b->box_of[i], (size_t)cap * sizeof *grown);
+        if (!grown) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d boxes", t->n_boxes);
+        b->box_of[i] = grown, b->cap_box_of[i] = cap;
     }
-    if (!l->n_levels) return EHM_OK;
-    return ehm_patch_labels(patch_labels, maps.v, l->n_levels, o->label_grid_h, o->label_grid_w, &place,
-                            ehm_dataset_ignore_label(l->ds), a, err);
+    return ehm_truth_boxes(b->box_of[i], &b->n_box_of[i],
+                           o->want_objects ? b->objects + (size_t)i * n_px : NULL, t, p,
+                           o->box_keep > 0 ? o->box_keep : 0.25, l->ds, a, err);
+}
+
+static ehm_code read_picture(ehm_loader *l, ring_batch *b, int32_t i, int64_t id, int64_t slot, int64_t epoch,
+                             ehm_arena *a, ehm_err *err) {
+    const ehm_loader_opt *o = &l->opt;
+    void *px = b->pixels + (size_t)i * l->picture_bytes;
+    ehm_image img = {px, o->w, o->h, l->c, l->set_type};
+    ehm_truth truth;
+    ehm_placement place;
+    int32_t size[2];
+    if (l->type != l->set_type) EHM_TRY(ehm_image_new(&img, o->w, o->h, l->c, l->set_type, a, err));
+    EHM_TRY(read_placed(l, img.px, &place, &truth, size, id, slot, epoch, a, err));
+    if (l->set_type == EHM_F32) {
+        const float *f = img.px;
+        for (size_t k = 0; k < l->picture_bytes / sizeof(float); k++)
+            if (!isfinite(f[k])) return EHM_FAIL(err, EHM_E_FORMAT, "pixel values that are not finite");
+    }
+    if (o->rand_augment_n > 0 || o->color_jitter > 0) EHM_TRY(change_colours(l, &img, slot, epoch, a, err));
+    if (l->type != l->set_type) ehm_image_to_f32(px, &img);
+    if (o->erase > 0) {
+        ehm_rng r = ehm_rng_of(o->seed, EHM_RNG_erase, (uint32_t)epoch, (uint64_t)slot);
+        ehm_erase(px, o->h, o->w, l->c, o->erase, o->noise_mean, o->noise_std, &r);
+    }
+    if (b->places) b->places[i] = place, memcpy(b->sizes + 2 * i, size, sizeof size);
+    return l->want ? place_truth(l, b, i, &truth, &place, a, err) : EHM_OK;
 }
 
 /* ---- workers ---- */
@@ -331,9 +407,6 @@ static bool note_bad(ring_batch *b, int32_t i, bad_note ***tail, int64_t id, con
 static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
     ring_batch *b = k->b;
     bad_note **tail = NULL;
-    void *px = b->pixels + (size_t)k->i * l->picture_bytes;
-    int32_t *patch_labels =
-        l->n_levels ? b->patch_labels + (size_t)k->i * (size_t)l->n_levels * (size_t)l->n_patches : NULL;
     b->slots[k->i] = k->perm ? k->perm[k->at] : k->at;
     for (int64_t tries = 0;; tries++) {
         /* Enough is enough: all files are bad, or so many in a row that the set is over its limit whatever
@@ -344,7 +417,7 @@ static uint8_t fill(ehm_loader *l, ehm_arena *a, const work_item *k) {
             return PICTURE_GIVEN_UP; /* nobody will look */
         int64_t p = (k->at + tries) % l->n, id = k->perm ? k->perm[p] : p;
         ehm_err e = {0};
-        ehm_code rc = read_picture(l, px, patch_labels, id, b->slots[k->i], k->epoch, a, &e);
+        ehm_code rc = read_picture(l, b, k->i, id, b->slots[k->i], k->epoch, a, &e);
         ehm_arena_reset(a);
         if (!rc) {
             b->ids[k->i] = id, b->labels[k->i] = ehm_dataset_label(l->ds, id);
@@ -367,7 +440,7 @@ static bool take(ehm_loader *l, work_item *k) {
     ring_batch *b = &l->ring[l->next_batch % l->n_ring];
     int64_t epoch = l->next_batch / l->per_epoch, first = (l->next_batch % l->per_epoch) * l->opt.batch_size;
     if (b->index != l->next_batch) {
-        b->index = l->next_batch, b->n_taken = 0, b->i_fatal = -1;
+        b->index = l->next_batch, b->n_taken = b->n_done = 0, b->i_fatal = -1;
         b->n = (int32_t)(l->n - first < l->opt.batch_size ? l->n - first : l->opt.batch_size);
         memset(b->state, PICTURE_OPEN, (size_t)b->n);
         ehm_err_clear(&b->fatal);
@@ -381,6 +454,28 @@ static bool take(ehm_loader *l, work_item *k) {
         k->perm = l->perm[e];
     }
     if (b->n_taken == b->n) l->next_batch++;
+    return true;
+}
+
+/* Under lock, by the worker that did the last picture: the boxes of all in one list. False: no memory. */
+static bool gather_boxes(ring_batch *b) {
+    int64_t n = 0;
+    for (int32_t i = 0; i < b->n; i++) {
+        b->box_start[i] = (int32_t)n;
+        n += b->state[i] == PICTURE_GOOD ? b->n_box_of[i] : 0;
+        if (n > INT32_MAX) return false;
+    }
+    b->box_start[b->n] = (int32_t)n;
+    if (n > b->cap_boxes || !b->boxes) {
+        int64_t cap = n + n / 2 + 64;
+        ehm_box *grown = realloc(b->boxes, (size_t)cap * sizeof *grown);
+        if (!grown) return false;
+        b->boxes = grown, b->cap_boxes = cap;
+    }
+    for (int32_t i = 0; i < b->n; i++) {
+        int32_t n_of = b->box_start[i + 1] - b->box_start[i];
+        if (n_of) memcpy(b->boxes + b->box_start[i], b->box_of[i], (size_t)n_of * sizeof *b->boxes);
+    }
     return true;
 }
 
@@ -398,6 +493,11 @@ static void *worker_main(void *arg) {
         uint8_t state = fill(l, &w->arena, &k);
         pthread_mutex_lock(&l->lock);
         k.b->state[k.i] = state;
+        if (++k.b->n_done == k.b->n && l->opt.want_boxes && !gather_boxes(k.b)) {
+            k.b->state[k.i] = PICTURE_FATAL;
+            if (k.b->i_fatal < 0)
+                k.b->i_fatal = k.i, EHM_FAIL(&k.b->fatal, EHM_E_MEMORY, "no memory for the boxes of a batch");
+        }
         if (k.b->index == l->head && k.i == l->i_awaited) pthread_cond_signal(&l->ready);
     }
     pthread_mutex_unlock(&l->lock);
@@ -513,6 +613,12 @@ ehm_code ehm_loader_next(ehm_loader *l, ehm_batch *out, ehm_err *err) {
                        .labels = b->labels,
                        .patch_labels = b->patch_labels,
                        .n_levels = l->n_levels,
+                       .maps = b->maps,
+                       .boxes = b->boxes,
+                       .box_start = b->box_start,
+                       .objects = b->objects,
+                       .places = b->places,
+                       .sizes = b->sizes,
                        .epoch = l->head / l->per_epoch,
                        .i_batch = l->head % l->per_epoch,
                        .index = l->head};
@@ -530,12 +636,59 @@ bool ehm_loader_bad(ehm_loader *l, int64_t i, int64_t *id, const char **reason) 
 }
 
 /* ---- open and close ---- */
+enum { SCALE_MAX = 100, RAND_AUGMENT_MAX = 64 };
+
+/* Options for training with labels. */
+static ehm_code check_changes(const ehm_loader_opt *o, ehm_err *err) {
+    bool scaled = o->scale_min != 0 || o->scale_max != 0, truth = o->want_maps || o->want_boxes || o->label_grid_h;
+    if (scaled && !(o->scale_min > 0 && o->scale_min <= o->scale_max && o->scale_max <= SCALE_MAX))
+        return EHM_FAIL(err, EHM_E_CONFIG, "a scale from %g to %g; 0 < scale_min <= scale_max <= %d is possible",
+                        o->scale_min, o->scale_max, SCALE_MAX);
+    if (o->rand_augment_n < 0 || o->rand_augment_n > RAND_AUGMENT_MAX || !(o->rand_augment_m >= 0) ||
+        !(o->rand_augment_m <= 10) || !(o->rand_augment_std >= 0))
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "RandAugment with %d operations of magnitude %g, deviation %g; up to %d, 0 to 10, and 0 or "
+                        "more are possible",
+                        o->rand_augment_n, o->rand_augment_m, o->rand_augment_std, RAND_AUGMENT_MAX);
+    if (!(o->color_jitter >= 0 && o->color_jitter <= 1))
+        return EHM_FAIL(err, EHM_E_CONFIG, "color_jitter %g is not between 0 and 1", o->color_jitter);
+    if (!(o->erase >= 0 && o->erase <= 1))
+        return EHM_FAIL(err, EHM_E_CONFIG, "erase %g is not a probability between 0 and 1", o->erase);
+    if (o->erase > 0 && (!o->noise_mean || !o->noise_std))
+        return EHM_FAIL(err, EHM_E_ARG, "loader: erasing without mean and deviation of its noise");
+    if (!(o->box_keep >= 0 && o->box_keep <= 1))
+        return EHM_FAIL(err, EHM_E_CONFIG, "box_keep %g is not between 0 and 1", o->box_keep);
+    if (o->want_objects && !o->want_boxes)
+        return EHM_FAIL(err, EHM_E_ARG, "loader: objects of pixels are numbers of boxes, which were not asked for");
+    /* An evaluation that is changed at random by a forgotten setting would go unnoticed. */
+    if (!o->augment && (scaled || o->rand_augment_n || o->color_jitter > 0 || o->erase > 0))
+        return EHM_FAIL(err, EHM_E_ARG, "loader: random changes of pictures without augment");
+    if (o->rand_augment_n && truth)
+        return EHM_FAIL(err, EHM_E_CONFIG,
+                        "RandAugment turns and shifts pictures, but not their label maps and boxes");
+    return EHM_OK;
+}
+
+static ehm_code check_channels(const ehm_loader *l, ehm_err *err) {
+    const ehm_loader_opt *o = &l->opt;
+    if (o->rand_augment_n && (l->set_type != EHM_U8 || l->c != 3)) {
+        EHM_FAIL(err, EHM_E_CONFIG, "RandAugment is for RGB pictures of 8 bits; %s has %d channels of %s",
+                 ehm_dataset_spec(l->ds), l->c, ehm_dtype_name(l->set_type));
+        EHM_HINT(err, l->c == 3 ? "train without RandAugment" : "--channels 3, or train without RandAugment");
+        return EHM_E_CONFIG;
+    }
+    if (o->color_jitter > 0 && l->c != 1 && l->c != 3)
+        return EHM_FAIL(err, EHM_E_CONFIG, "color_jitter is for grey and RGB pictures; %s has %d channels",
+                        ehm_dataset_spec(l->ds), l->c);
+    return EHM_OK;
+}
+
 static ehm_code check_options(const ehm_loader_opt *o, int64_t n, int64_t first_batch, ehm_err *err) {
     if (o->batch_size < 1 || o->h < 1 || o->w < 1 || o->n_workers < 1 || o->n_ahead < 0 || first_batch < 0)
         return EHM_FAIL(err, EHM_E_ARG,
                         "loader: batch %d, size %dx%d, %d workers, %d ahead, first batch %lld", o->batch_size,
                         o->h, o->w, o->n_workers, o->n_ahead, (long long)first_batch);
-    if (o->augment && !(o->crop_min > 0 && o->crop_min <= o->crop_max && o->crop_max <= 1))
+    if (o->augment && !(o->scale_max > 0) && !(o->crop_min > 0 && o->crop_min <= o->crop_max && o->crop_max <= 1))
         return EHM_FAIL(err, EHM_E_CONFIG,
                         "crop area from %g to %g of a picture; 0 < crop_min <= crop_max <= 1 is possible",
                         o->crop_min, o->crop_max);
@@ -547,6 +700,7 @@ static ehm_code check_options(const ehm_loader_opt *o, int64_t n, int64_t first_
         strcmp(o->fit, "pad"))
         return EHM_FAIL(err, EHM_E_CONFIG, "fit \"%s\" is none of auto, crop, stretch, pad", o->fit);
     if (n < 1) return EHM_FAIL(err, EHM_E_CONFIG, "a set without pictures");
+    EHM_TRY(check_changes(o, err));
     if (o->label_grid_h || o->label_grid_w) {
         if (o->label_grid_h < 1 || o->label_grid_w < 1 || o->h % o->label_grid_h || o->w % o->label_grid_w)
             return EHM_FAIL(err, EHM_E_ARG, "a grid of %dx%d patches does not divide an input of %dx%d",
@@ -563,30 +717,82 @@ static ehm_code check_options(const ehm_loader_opt *o, int64_t n, int64_t first_
 
 enum { LEVELS_LOOK = 8 };
 
-/* Which maps the set has: part, object and class where a picture of a few shows them all, else classes alone. */
-static ehm_code levels_open(ehm_loader *l, ehm_err *err) {
-    if (!l->opt.label_grid_h) return EHM_OK;
-    if (!ehm_dataset_n_map_classes(l->ds)) {
-        EHM_FAIL(err, EHM_E_CONFIG, "%s has no label maps, and labels of patches were asked for",
-                 ehm_dataset_spec(l->ds));
-        EHM_HINT(err, "label maps are images/NAME.jpg with labels/NAME.png beside them, or scenes:SEED:COUNT");
-        return EHM_E_CONFIG;
-    }
+/* What a few pictures have: part, object and class maps together; an object map. */
+static void look_at_maps(ehm_loader *l, bool *all_levels, bool *objects) {
     ehm_arena a = {0};
     int64_t m = l->n < LEVELS_LOOK ? l->n : LEVELS_LOOK;
-    l->n_levels = 1, l->want = EHM_WANT_LABEL_MAPS;
-    for (int64_t i = 0; i < m && l->n_levels == 1; i++) {
+    *all_levels = *objects = false;
+    for (int64_t i = 0; i < m && !*all_levels; i++) {
         ehm_sample s;
         ehm_err ignored = {0}; /* a bad file is told when it is its turn */
         ehm_code rc = ehm_dataset_read(l->ds, (int64_t)((__int128)i * l->n / m), &s,
                                        EHM_WANT_LABEL_MAPS | EHM_WANT_OBJECT_MAPS, NULL, &a, &ignored);
-        if (!rc && s.label_map.px && s.object_map.px && s.part_map.px)
-            l->n_levels = MAPS_MAX, l->want |= EHM_WANT_OBJECT_MAPS;
+        if (!rc) *objects |= s.object_map.px != NULL;
+        if (!rc && s.label_map.px && s.object_map.px && s.part_map.px) *all_levels = true;
         ehm_arena_reset(&a);
     }
     ehm_arena_free(&a);
-    l->n_patches = l->opt.label_grid_h * l->opt.label_grid_w;
+}
+
+/* Which maps and boxes are read with each picture. Labels of patches: part, object and class where a picture of a
+ * few shows them all, else classes alone. */
+static ehm_code truth_open(ehm_loader *l, ehm_err *err) {
+    const ehm_loader_opt *o = &l->opt;
+    if ((o->label_grid_h || o->want_maps) && !ehm_dataset_n_map_classes(l->ds)) {
+        EHM_FAIL(err, EHM_E_CONFIG, "%s has no label maps, and labels of %s were asked for",
+                 ehm_dataset_spec(l->ds), o->want_maps ? "pixels" : "patches");
+        EHM_HINT(err, "label maps are images/NAME.jpg with labels/NAME.png beside them, or scenes:SEED:COUNT");
+        return EHM_E_CONFIG;
+    }
+    if (o->want_boxes && !ehm_dataset_n_box_classes(l->ds)) {
+        EHM_FAIL(err, EHM_E_CONFIG, "%s has no boxes, and boxes of objects were asked for", ehm_dataset_spec(l->ds));
+        EHM_HINT(err, "boxes are boxes.json (COCO), Annotations/NAME.xml beside JPEGImages/NAME.jpg (Pascal VOC), "
+                      "boxes/NAME.tsv, or scenes:SEED:COUNT");
+        return EHM_E_CONFIG;
+    }
+    if (o->want_boxes) l->want |= EHM_WANT_BOXES;
+    if (o->label_grid_h || o->want_maps) l->want |= EHM_WANT_LABEL_MAPS, l->use_map[EHM_MAP_CLASS] = true;
+    if (!o->label_grid_h && !o->want_objects) return EHM_OK;
+    bool all_levels, objects;
+    look_at_maps(l, &all_levels, &objects);
+    if (o->label_grid_h) {
+        l->n_levels = all_levels ? EHM_MAPS_MAX : 1;
+        l->n_patches = o->label_grid_h * o->label_grid_w;
+        if (all_levels) l->use_map[EHM_MAP_PART] = l->use_map[EHM_MAP_OBJECT] = true;
+    }
+    if (o->want_objects) {
+        if (!objects) {
+            EHM_FAIL(err, EHM_E_CONFIG, "%s has no maps of objects, and the object of each pixel was asked for",
+                     ehm_dataset_spec(l->ds));
+            EHM_HINT(err, "maps of objects are labels/object/NAME.png beside boxes.json, as ehm data --export "
+                          "writes them, or scenes:SEED:COUNT");
+            return EHM_E_CONFIG;
+        }
+        l->want |= EHM_WANT_LABEL_MAPS; /* tells objects of equal extents apart */
+        l->use_map[EHM_MAP_OBJECT] = l->use_map[EHM_MAP_CLASS] = true;
+    }
+    if (l->use_map[EHM_MAP_OBJECT]) l->want |= EHM_WANT_OBJECT_MAPS;
     return EHM_OK;
+}
+
+static ehm_code truth_tables(ehm_loader *l, ring_batch *b) {
+    const ehm_loader_opt *o = &l->opt;
+    ehm_arena *a = &l->arena;
+    int32_t size = o->batch_size;
+    size_t n_px, n_labels, bytes;
+    bool ok = ehm_mul_size(&n_px, (size_t)o->h, (size_t)o->w) && ehm_mul_size(&n_px, n_px, (size_t)size) &&
+              ehm_mul_size(&bytes, n_px, sizeof(int32_t)) &&
+              ehm_mul_size(&n_labels, (size_t)size * (size_t)l->n_levels, (size_t)l->n_patches);
+    if (ok && l->n_levels) ok = (b->patch_labels = EHM_NEW_N(a, int32_t, n_labels));
+    if (ok && o->want_maps) ok = (b->maps = ehm_block_alloc(bytes));
+    if (ok && o->want_objects) ok = (b->objects = ehm_block_alloc(bytes));
+    if (ok && (o->want_maps || o->want_boxes))
+        ok = (b->places = EHM_NEW_N(a, ehm_placement, size)) && (b->sizes = EHM_NEW_N(a, int32_t, 2 * (size_t)size));
+    if (ok && o->want_boxes)
+        ok = (b->box_of = EHM_NEW_N(a, ehm_box *, size)) && (b->n_box_of = EHM_NEW_N(a, int32_t, size)) &&
+             (b->cap_box_of = EHM_NEW_N(a, int32_t, size)) &&
+             (b->box_start = EHM_NEW_N(a, int32_t, (size_t)size + 1));
+    return ok ? EHM_OK : EHM_E_MEMORY;
 }
 
 static ehm_code tables_open(ehm_loader *l, ehm_err *err) {
@@ -601,8 +807,7 @@ static ehm_code tables_open(ehm_loader *l, ehm_err *err) {
         ok = (b->pixels = ehm_block_alloc(bytes)) && (b->ids = EHM_NEW_N(a, int64_t, size)) &&
              (b->slots = EHM_NEW_N(a, int64_t, size)) && (b->labels = EHM_NEW_N(a, int32_t, size)) &&
              (b->state = EHM_NEW_N(a, uint8_t, size)) && (b->bad = EHM_NEW_N(a, bad_note *, size));
-        if (ok && l->n_levels)
-            ok = (b->patch_labels = EHM_NEW_N(a, int32_t, (size_t)size * (size_t)l->n_levels * (size_t)l->n_patches));
+        ok = ok && !truth_tables(l, b);
     }
     /* The ring may reach over several epochs of a small set; each keeps its own order while its batches are
      * worked on. */
@@ -636,6 +841,18 @@ static ehm_code workers_start(ehm_loader *l, ehm_err *err) {
                     l->opt.n_workers, strerror(rc));
 }
 
+/* The caller's strings and arrays need not outlive the call that opens. */
+static ehm_code copy_options(ehm_loader *l, ehm_err *err) {
+    ehm_loader_opt *o = &l->opt;
+    bool ok = !o->fit || (o->fit = ehm_arena_strdup(&l->arena, o->fit));
+    const double **noise[2] = {&o->noise_mean, &o->noise_std};
+    for (int32_t k = 0; k < 2 && ok && o->erase > 0; k++) {
+        double *v = EHM_NEW_N(&l->arena, double, l->c);
+        if ((ok = v)) memcpy(v, *noise[k], (size_t)l->c * sizeof *v), *noise[k] = v;
+    }
+    return ok ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
+}
+
 ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt *opt, int64_t first_batch,
                          ehm_err *err) {
     *out = NULL;
@@ -643,18 +860,17 @@ ehm_code ehm_loader_open(ehm_loader **out, ehm_dataset *ds, const ehm_loader_opt
     ehm_loader *l = calloc(1, sizeof *l);
     if (!l) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
     l->ds = ds, l->opt = *opt, l->n = ehm_dataset_count(ds), l->c = ehm_dataset_channels(ds);
-    l->type = ehm_dataset_is_u8(ds) ? EHM_U8 : EHM_F32;
-    l->px_bytes = (size_t)l->c * ehm_dtype_size(l->type);
-    l->picture_bytes = (size_t)opt->h * (size_t)opt->w * l->px_bytes;
+    l->set_type = ehm_dataset_is_u8(ds) ? EHM_U8 : EHM_F32;
+    l->type = opt->as_f32 || opt->erase > 0 ? EHM_F32 : l->set_type;
+    l->px_bytes = (size_t)l->c * ehm_dtype_size(l->set_type);
+    l->picture_bytes = (size_t)opt->h * (size_t)opt->w * (size_t)l->c * ehm_dtype_size(l->type);
     l->per_epoch = opt->drop_last ? l->n / opt->batch_size : (l->n + opt->batch_size - 1) / opt->batch_size;
     l->n_batches = opt->repeat ? -1 : l->per_epoch;
     l->n_ring = (opt->n_ahead ? opt->n_ahead : opt->n_workers + 2) + 1; /* one is with the caller */
     l->head = l->next_batch = first_batch, l->i_awaited = -1;
-    /* The caller's strings need not outlive this call. */
-    ehm_code rc = EHM_OK;
-    if (opt->fit && !(l->opt.fit = ehm_arena_strdup(&l->arena, opt->fit)))
-        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for a loader");
-    if (!rc) rc = levels_open(l, err);
+    ehm_code rc = copy_options(l, err);
+    if (!rc) rc = check_channels(l, err);
+    if (!rc) rc = truth_open(l, err);
     if (!rc) rc = tables_open(l, err);
     if (!rc) rc = cache_open(l, opt->cache_bytes, err);
     if (!rc) {
@@ -684,7 +900,13 @@ void ehm_loader_close(ehm_loader *l) {
         pthread_cond_destroy(&l->work), pthread_cond_destroy(&l->ready);
     }
     for (int32_t i = 0; l->ring && i < l->n_ring; i++) {
-        ehm_block_free(l->ring[i].pixels, l->picture_bytes * (size_t)l->opt.batch_size);
+        ring_batch *b = &l->ring[i];
+        size_t map_bytes = (size_t)l->opt.h * (size_t)l->opt.w * (size_t)l->opt.batch_size * sizeof(int32_t);
+        ehm_block_free(b->pixels, l->picture_bytes * (size_t)l->opt.batch_size);
+        if (b->maps) ehm_block_free(b->maps, map_bytes);
+        if (b->objects) ehm_block_free(b->objects, map_bytes);
+        for (int32_t k = 0; b->box_of && k < l->opt.batch_size; k++) free(b->box_of[k]);
+        free(b->boxes);
         for (int32_t k = 0; l->ring[i].bad && k < l->opt.batch_size; k++)
             for (bad_note *n = l->ring[i].bad[k]; n;) {
                 bad_note *gone = n;

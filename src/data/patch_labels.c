@@ -20,6 +20,36 @@ void ehm_place_fit(ehm_placement *p, int32_t w, int32_t h, int32_t in_w, int32_t
     }
 }
 
+void ehm_place_point(const ehm_placement *p, double *x, double *y) {
+    *x = p->x + (*x - p->box[0]) * (p->w / (p->box[2] - p->box[0]));
+    *y = p->y + (*y - p->box[1]) * (p->h / (p->box[3] - p->box[1]));
+    if (p->flip) *x = p->in_w - *x;
+}
+
+void ehm_place_back(const ehm_placement *p, double *x, double *y) {
+    if (p->flip) *x = p->in_w - *x;
+    *x = p->box[0] + (*x - p->x) * ((p->box[2] - p->box[0]) / p->w);
+    *y = p->box[1] + (*y - p->y) * ((p->box[3] - p->box[1]) / p->h);
+}
+
+static double within(double v, double lo, double hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+bool ehm_place_box(ehm_box *out, const ehm_box *box, const ehm_placement *p, double keep) {
+    double x0 = box->x0, y0 = box->y0, x1 = box->x1, y1 = box->y1;
+    ehm_place_point(p, &x0, &y0);
+    ehm_place_point(p, &x1, &y1);
+    if (p->flip) {
+        double t = x0;
+        x0 = x1, x1 = t;
+    }
+    double area = (x1 - x0) * (y1 - y0), left = p->flip ? p->in_w - p->x - p->w : p->x;
+    x0 = within(x0, left, left + p->w), x1 = within(x1, left, left + p->w);
+    y0 = within(y0, p->y, p->y + p->h), y1 = within(y1, p->y, p->y + p->h);
+    *out = (ehm_box){(float)x0, (float)y0, (float)x1, (float)y1, box->class_id};
+    /* A hair of tolerance: a box that is shown whole must not fall to rounding where keep is 1. */
+    return out->x1 > out->x0 && out->y1 > out->y0 && (x1 - x0) * (y1 - y0) >= (keep - 1e-9) * area;
+}
+
 static int32_t value_at(const ehm_image *m, int64_t i) {
     return m->type == EHM_U16 ? ((const uint16_t *)m->px)[i] : ((const uint8_t *)m->px)[i];
 }
@@ -39,6 +69,23 @@ static ehm_code sample_map(ehm_image *out, const ehm_image *map, const ehm_place
                         map->w, map->h);
     EHM_TRY(ehm_data_crop(&cut, map, p->box, a, err));
     return ehm_resize(out, &cut, NULL, EHM_RESIZE_NEAREST, a, err);
+}
+
+ehm_code ehm_place_map(int32_t *out, const ehm_image *map, const ehm_placement *p, int32_t ignore,
+                       ehm_arena *scratch, ehm_err *err) {
+    int64_t n = (int64_t)p->in_h * p->in_w;
+    for (int64_t i = 0; i < n; i++) out[i] = -1;
+    if (!map->px) return EHM_OK;
+    ehm_image m;
+    EHM_TRY(sample_map(&m, map, p, scratch, err));
+    for (int32_t y = 0; y < p->h; y++) {
+        int32_t *row = out + (int64_t)(p->y + y) * p->in_w;
+        for (int32_t x = 0; x < p->w; x++) {
+            int32_t v = value_at(&m, (int64_t)y * p->w + x);
+            if (v != ignore) row[p->flip ? p->in_w - 1 - p->x - x : p->x + x] = v;
+        }
+    }
+    return EHM_OK;
 }
 
 /* The majority of the pixels from x0,y0 to x1,y1 of the rectangle; count [values] is 0 before and after. */

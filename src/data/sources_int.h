@@ -65,7 +65,7 @@ typedef struct {
     ehm_source base;
     ehm_files *files; const char *path; const char *subset;
     ehm_tree_item *v; int64_t n;
-    ehm_box *boxes; int64_t n_boxes, cap_boxes; int64_t n_boxes_skipped; /* heap while opened */
+    ehm_box *boxes; int64_t n_boxes, cap_boxes; /* heap while opened */
     const char **captions; int64_t n_captions;
     int64_t max_pixels;
 } ehm_tree_source;

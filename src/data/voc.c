@@ -237,7 +237,7 @@ static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char *
                                err);
         if (rc) break;
         t->v[i].box0 = (int32_t)t->n_boxes;
-        t->n_boxes_skipped += voc.n_skipped;
+        t->base.n_boxes_skipped += voc.n_skipped;
         for (int32_t k = 0; k < voc.n && !rc; k++) {
             int32_t id = intern(names, n_names, &cap, voc.v[k].name, err);
             if (id < 0) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for boxes", t->path);
@@ -279,8 +279,8 @@ ehm_code ehm_boxes_voc(ehm_tree_source *t, const int64_t *xml_of, ehm_arena *a, 
     if (rc) return rc;
     s->n_box_classes = n;
     s->has_boxes = true;
-    if (t->n_boxes_skipped)
+    if (t->base.n_boxes_skipped)
         ehm_log(EHM_LOG_NOTE, "%s: %lld boxes without area or outside their picture are left out", t->path,
-                (long long)t->n_boxes_skipped);
+                (long long)t->base.n_boxes_skipped);
     return EHM_OK;
 }
