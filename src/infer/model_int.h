@@ -3,19 +3,10 @@
 #define EHM_INFER_MODEL_INT_H
 #include "exchange/weights_file.h"
 #include "infer/infer.h"
+#include "infer/source.h"
 #include "net/pixels.h"
 #include "net/vit.h"
 #include "recipe/method.h"
-
-/* Where a model comes from. */
-typedef struct {
-    ehm_weights_info info;
-    ehm_st *file;        /* weights to load over the start; NULL: none */
-    bool untrained;
-    uint64_t seed;       /* of the start */
-} ehm_model_source;
-ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);
-void ehm_model_source_close(ehm_model_source *s);
 
 /* With a decoder the weights live in a method (opened forward only), which also reconstructs; without one
  * they are planned here. Features run the encoder over all patches in a pass of their own; its scratch and

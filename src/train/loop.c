@@ -20,16 +20,6 @@ typedef struct {
     int32_t n_hooks;
 } walk;
 
-double ehm_z_push(ehm_z_window *w, double x) {
-    int64_t n = w->n < EHM_Z_WINDOW ? w->n : EHM_Z_WINDOW;
-    double mean = 0, var = 0;
-    for (int64_t i = 0; i < n; i++) mean += w->v[i];
-    mean /= n ? (double)n : 1;
-    for (int64_t i = 0; i < n; i++) var += (w->v[i] - mean) * (w->v[i] - mean);
-    w->v[w->n++ % EHM_Z_WINDOW] = x;
-    return n < EHM_Z_LEAST || var <= 0 ? 0 : (x - mean) / sqrt(var / (double)(n - 1));
-}
-
 static int64_t resident_bytes(void) {
     char text[96];
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -93,7 +83,7 @@ static ehm_code metrics_line(ehm_train *t, const walk *k, ehm_err *err) {
         snprintf(tag, sizeof tag, "mask/%s", extra[i].name);
         EHM_TRY(ehm_run_scalar(t->run, t->step, tag, extra[i].value, err));
     }
-    *m = (ehm_meters){0};
+    ehm_meters_line_done(m);
     return EHM_OK;
 }
 
@@ -293,14 +283,9 @@ static bool save_due(const ehm_train *t) {
 }
 
 static ehm_code after_step(ehm_train *t, walk *k, ehm_err *err) {
-    int64_t total = ehm_schedule_total(&t->schedule);
-    double z = ehm_z_push(&t->loss_window, k->out.loss), zn = ehm_z_push(&t->norm_window, k->out.norm);
-    ehm_meters *m = &t->meters;
-    m->loss_sum += k->out.loss, m->norm_sum += k->out.norm, m->n++;
-    if (fabs(z) > fabs(m->loss_z)) m->loss_z = z; /* a spike between two lines is not lost */
-    if (fabs(zn) > fabs(m->norm_z)) m->norm_z = zn;
+    ehm_meters_add(&t->meters, k->out.loss, k->out.norm);
     if (t->fit.pending) EHM_TRY(fit_length(t, k, err));
-    total = ehm_schedule_total(&t->schedule);
+    int64_t total = ehm_schedule_total(&t->schedule);
     bool line = t->step % t->cfg.log_every == 0 || t->step == 1 || t->step >= total;
     if (line) {
         EHM_TRY(metrics_line(t, k, err));

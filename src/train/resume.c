@@ -13,7 +13,7 @@ static bool decides(int32_t i) {
     static const int32_t common[] = {EHM_SETI_seed, EHM_SETI_dtype, EHM_SETI_channels, EHM_SETI_alpha, EHM_SETI_limit, EHM_SETI_max_pixels, EHM_SETI_log_every};
     for (size_t k = 0; k < sizeof common / sizeof common[0]; k++)
         if (common[k] == i) return true;
-    return ehm_in_groups("size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train", ehm_settings[i].group);
+    return ehm_in_groups("size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train", ehm_settings[i].group);
 }
 
 static const struct { const char *name; size_t offset; } shape_fields[] = {
@@ -169,70 +169,15 @@ ehm_code ehm_train_resume_schedule(ehm_train *t, ehm_err *err) {
 
 /* ---- restoring ---- */
 
-static int64_t padded(size_t bytes) { return ((int64_t)bytes + EHM_STATE_ALIGN - 1) / EHM_STATE_ALIGN * EHM_STATE_ALIGN; }
-
-static ehm_view part_of(ehm_view v, size_t at_bytes, size_t bytes) {
-    int64_t size = (int64_t)ehm_dtype_size(v.dtype);
-    v.offset += (int64_t)at_bytes / size;
-    v.rank = 1;
-    v.dim[0] = (int64_t)bytes / size;
-    return v;
-}
-
-typedef struct { ehm_train *t; int32_t i; size_t at; } restoring; /* entry and byte in it where the next chunk goes */
-
-static ehm_code restore_chunk(void *ctx, const void *data, size_t n, ehm_err *err) {
-    restoring *r = ctx;
-    const char *p = data;
-    while (n) {
-        if (r->i >= r->t->plan.n_entries) return EHM_FAIL(err, EHM_E_FORMAT, "%s: state.bin is longer than the state", r->t->cfg.out);
-        ehm_view v = r->t->plan.entries[r->i].view;
-        size_t bytes = ehm_view_bytes(v), all = (size_t)padded(bytes), k = all - r->at < n ? all - r->at : n;
-        size_t real = r->at >= bytes ? 0 : bytes - r->at < k ? bytes - r->at : k;
-        if (real) ehm_upload(r->t->dev, part_of(v, r->at, real), p, real);
-        p += k, n -= k, r->at += k;
-        if (r->at == all) r->i++, r->at = 0;
-    }
-    return EHM_OK;
-}
-
-static ehm_code compare_entries(ehm_train *t, ehm_err *err) {
-    const ehm_json *list = ehm_json_get(t->saved, "state"), *e = list ? list->first : NULL;
-    for (int32_t i = 0; i < t->plan.n_entries; i++, e = e->next) {
-        const ehm_plan_entry *p = &t->plan.entries[i];
-        if (!e) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the checkpoint has no \"%s\"", t->cfg.out, p->name);
-        const char *name = ehm_json_str_or(e, "name", ""), *type = ehm_json_str_or(e, "dtype", "");
-        int64_t n = ehm_json_i64_or(e, "count", -1);
-        if (strcmp(name, p->name)) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the checkpoint has \"%s\" where the run needs \"%s\"", t->cfg.out, name, p->name);
-        if (n != ehm_view_count(p->view) || strcmp(type, ehm_dtype_name(p->view.dtype)))
-            return EHM_FAIL(err, EHM_E_MISMATCH, "%s: \"%s\" has %lld numbers of type %s in the checkpoint, the run needs %lld of %s", t->cfg.out, name, (long long)n, type,
-                            (long long)ehm_view_count(p->view), ehm_dtype_name(p->view.dtype));
-    }
-    if (e) return EHM_FAIL(err, EHM_E_MISMATCH, "%s: the checkpoint has \"%s\", which the run does not need", t->cfg.out, ehm_json_str_or(e, "name", ""));
-    return EHM_OK;
-}
-
-static void restore_window(ehm_z_window *w, const ehm_json *j) {
-    const ehm_json *v = ehm_json_get(j, "v");
-    int32_t i = 0;
-    w->n = ehm_json_i64_or(j, "n", 0);
-    for (v = v ? v->first : NULL; v && i < EHM_Z_WINDOW; v = v->next) w->v[i++] = v->num;
-}
-
 ehm_code ehm_train_restore(ehm_train *t, ehm_err *err) {
-    restoring r = {.t = t};
-    EHM_TRY(compare_entries(t, err));
-    EHM_TRY(ehm_ckpt_read_chunks(t->cfg.out, t->resume_step, "state.bin", t->chunk, EHM_STATE_CHUNK, restore_chunk, &r, err));
-    if (r.i != t->plan.n_entries) return EHM_FAIL(err, EHM_E_FORMAT, "%s: state.bin ends early", t->cfg.out);
+    EHM_TRY(ehm_plan_state_compare(&t->plan, ehm_json_get(t->saved, "state"), t->cfg.out, err));
+    EHM_TRY(ehm_plan_state_load(t->cfg.out, t->resume_step, &t->plan, t->dev, t->chunk, err));
     ehm_method_restored(t->method, t->dev);
     int32_t n = 0, i = 0;
     double *meters = ehm_method_meters(t->method, &n);
     const ehm_json *kept = ehm_json_get(t->saved, "method_meters");
     for (const ehm_json *v = kept ? kept->first : NULL; v && i < n; v = v->next) meters[i++] = v->num;
-    const ehm_json *m = ehm_json_get(t->saved, "meters");
-    t->meters = (ehm_meters){ehm_json_num_or(m, "loss_sum", 0), ehm_json_num_or(m, "norm_sum", 0), ehm_json_num_or(m, "loss_z", 0), ehm_json_num_or(m, "norm_z", 0), ehm_json_i64_or(m, "n", 0)};
-    restore_window(&t->loss_window, ehm_json_get(t->saved, "loss_window"));
-    restore_window(&t->norm_window, ehm_json_get(t->saved, "norm_window"));
+    ehm_meters_get(&t->meters, t->saved);
     return ehm_dev_check(t->dev, err);
 }
 
@@ -240,17 +185,6 @@ ehm_code ehm_train_restore(ehm_train *t, ehm_err *err) {
 
 static void put_i64(ehm_json_w *w, const char *key, int64_t v) { ehm_json_key(w, key), ehm_json_i64(w, v); }
 static void put_f64(ehm_json_w *w, const char *key, double v) { ehm_json_key(w, key), ehm_json_f64(w, v); }
-
-static void put_window(ehm_json_w *w, const char *key, const ehm_z_window *z) {
-    ehm_json_key(w, key);
-    ehm_json_obj(w);
-    put_i64(w, "n", z->n);
-    ehm_json_key(w, "v");
-    ehm_json_arr(w);
-    for (int64_t i = 0; i < z->n && i < EHM_Z_WINDOW; i++) ehm_json_f64(w, z->v[i]);
-    ehm_json_end(w);
-    ehm_json_end(w);
-}
 
 static void write_state_text(ehm_train *t) {
     ehm_str_clear(&t->state_text);
@@ -284,23 +218,8 @@ static void write_state_text(ehm_train *t) {
     for (int i = 0; i < SHAPE_FIELDS; i++) put_i64(w, shape_fields[i].name, shape_field(&t->facts.shape, i));
     ehm_json_end(w);
     ehm_json_key(w, "state");
-    ehm_json_arr(w);
-    for (int32_t i = 0; i < t->plan.n_entries; i++) {
-        const ehm_plan_entry *e = &t->plan.entries[i];
-        ehm_json_obj(w);
-        ehm_json_key(w, "name"), ehm_json_str(w, e->name);
-        ehm_json_key(w, "dtype"), ehm_json_str(w, ehm_dtype_name(e->view.dtype));
-        put_i64(w, "count", ehm_view_count(e->view));
-        ehm_json_end(w);
-    }
-    ehm_json_end(w);
-    put_window(w, "loss_window", &t->loss_window);
-    put_window(w, "norm_window", &t->norm_window);
-    ehm_json_key(w, "meters");
-    ehm_json_obj(w);
-    put_f64(w, "loss_sum", t->meters.loss_sum), put_f64(w, "norm_sum", t->meters.norm_sum), put_f64(w, "loss_z", t->meters.loss_z), put_f64(w, "norm_z", t->meters.norm_z);
-    put_i64(w, "n", t->meters.n);
-    ehm_json_end(w);
+    ehm_plan_state_list(&t->plan, w);
+    ehm_meters_put(&t->meters, w);
     int32_t n_meters;
     const double *meters = ehm_method_meters(t->method, &n_meters);
     ehm_json_key(w, "method_meters");
@@ -312,7 +231,6 @@ static void write_state_text(ehm_train *t) {
 }
 
 ehm_code ehm_train_save(ehm_train *t, ehm_err *err) {
-    static const char zeros[EHM_STATE_ALIGN];
     double t0 = ehm_clock_s();
     EHM_TRY(ehm_run_flush(t->run, err)); /* lines up to this step are on the disk before the checkpoint that counts on them */
     write_state_text(t);
@@ -320,17 +238,7 @@ ehm_code ehm_train_save(ehm_train *t, ehm_err *err) {
     ehm_ckpt_begin(t->run, t->step);
     ehm_ckpt_part_begin(t->run, "train.json");
     ehm_ckpt_part_add(t->run, t->state_text.s, t->state_text.len);
-    ehm_ckpt_part_begin(t->run, "state.bin");
-    for (int32_t i = 0; i < t->plan.n_entries; i++) {
-        ehm_view v = t->plan.entries[i].view;
-        size_t bytes = ehm_view_bytes(v);
-        for (size_t at = 0; at < bytes; at += EHM_STATE_CHUNK) {
-            size_t k = bytes - at < EHM_STATE_CHUNK ? bytes - at : EHM_STATE_CHUNK;
-            ehm_download(t->dev, t->chunk, part_of(v, at, k), k);
-            ehm_ckpt_part_add(t->run, t->chunk, k);
-        }
-        ehm_ckpt_part_add(t->run, zeros, (size_t)padded(bytes) - bytes);
-    }
+    ehm_plan_state_save(t->run, &t->plan, t->dev, t->chunk);
     ehm_code rc = ehm_dev_check(t->dev, err);
     if (rc) {
         ehm_ckpt_abort(t->run); /* what a failed device gave is not the state */

@@ -412,13 +412,13 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
 /* ---- printed ---- */
 
 static bool shown(const ehm_config *c, int32_t i, bool trees) {
-    static const char groups[] = "data,read,loading,size,transform,model,recipe,mask,live,batch,train,output,run";
+    static const char groups[] = "data,read,loading,size,fit,crop,transform,model,recipe,mask,live,batch,train,output,run,folder";
     const ehm_setting *s = &ehm_settings[i];
     if (i == EHM_SETI_seed || i == EHM_SETI_threads || i == EHM_SETI_device || i == EHM_SETI_dtype) return true;
     if (!ehm_in_groups(groups, s->group) && !(trees && ehm_in_groups("tree,linkage,progress", s->group))) return false;
     const void *p = (const char *)c + s->offset;
     if (s->kind == EHM_SET_STR) return *(const char *const *)p != NULL;
-    if (s->kind == EHM_SET_BOOL && !strcmp(s->group, "run")) return *(const bool *)p;
+    if (s->kind == EHM_SET_BOOL && ehm_in_groups("run,folder", s->group)) return *(const bool *)p;
     if (s->kind == EHM_SET_LIST) return ((const ehm_strs *)p)->n > 0;
     if (s->kind == EHM_SET_I64 && EHM_IS_AUTO(*(const int64_t *)p)) return false;
     if (s->kind == EHM_SET_F64 && ehm_is_auto_f64(*(const double *)p)) return i == EHM_SETI_save_every;

@@ -21,7 +21,7 @@ typedef enum {
     EHM_TRAIN_PLAN  /* sizes only: no run folder, no measuring of mean and std; data may be absent */
 } ehm_train_purpose;
 /* Groups of settings that training reads. */
-#define EHM_TRAIN_GROUPS "common,data,read,loading,size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run"
+#define EHM_TRAIN_GROUPS "common,data,read,loading,size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder"
 
 /* What was settled. Valid from ehm_train_open until close (not for a finished run). */
 typedef struct {

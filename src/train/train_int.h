@@ -3,23 +3,16 @@
 #define EHM_TRAIN_TRAIN_INT_H
 #include "base/clock.h"
 #include "base/log.h"
+#include "exchange/plan_state.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/ema.h"
+#include "runs/meters.h"
 #include "train/train.h"
 
 #ifndef EHM_VERSION
 #define EHM_VERSION "unversioned"
 #endif
-
-enum { EHM_Z_WINDOW = 100, EHM_Z_LEAST = 20, EHM_STATE_CHUNK = 4 << 20, EHM_STATE_ALIGN = 64 };
-
-/* The last values of a curve, to say how unusual the next one is. Part of the checkpoint. */
-typedef struct { double v[EHM_Z_WINDOW]; int64_t n; } ehm_z_window;
-double ehm_z_push(ehm_z_window *w, double x); /* deviations of x from the values before it, 0 while there are few; then x is added */
-
-/* What a line of metrics.jsonl sums up. Part of the checkpoint. */
-typedef struct { double loss_sum, norm_sum, loss_z, norm_z; int64_t n; } ehm_meters;
 
 /* Length being fitted to a time limit. */
 typedef struct { bool pending, started; double t0_s, seconds; int64_t first_step, n_warm; } ehm_fit;
@@ -51,7 +44,6 @@ struct ehm_train {
     ehm_schedule schedule;
     int64_t step;                       /* finished ones */
     double lr_sum, lr_sum_total, lr_sum_warm; /* before this step, of all, of the first warm-up */
-    ehm_z_window loss_window, norm_window;
     ehm_meters meters;
     ehm_fit fit;
 

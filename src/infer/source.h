@@ -1,0 +1,20 @@
+/* From what a user names as a model to sizes, weights and seed: for those that build the network themselves.
+ *
+ *     ehm_model_source s; ehm_model_source_open(&s, "runs/r", &err);
+ *     ... s.info.shape, s.file ...
+ *     ehm_model_source_close(&s);
+ */
+#ifndef EHM_INFER_SOURCE_H
+#define EHM_INFER_SOURCE_H
+#include "exchange/weights_file.h"
+
+typedef struct {
+    ehm_weights_info info;
+    ehm_st *file;        /* weights to load over the start; NULL: none */
+    bool untrained;
+    uint64_t seed;       /* of the start */
+} ehm_model_source;
+/* spec as ehm_model_open's. */
+ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);
+void ehm_model_source_close(ehm_model_source *s);
+#endif
