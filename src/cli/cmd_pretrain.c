@@ -31,6 +31,7 @@ static ehm_code print_result(const ehm_train *t, const ehm_train_result *r, ehm_
 static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
     ehm_train *t = NULL;
     ehm_train_result r;
+    ehm_live live = {0};
     bool look = cfg->dry_run || cfg->print_config;
     ehm_code rc = ehm_train_open(&t, cfg, look ? EHM_TRAIN_DRY : EHM_TRAIN_RUN, err);
     if (rc) goto done;
@@ -38,16 +39,17 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
         rc = ehm_cli_print_config(ehm_train_config(t), out);
         goto done;
     }
+    if (!ehm_train_finished(t) && (rc = ehm_live_open(&live, t, err))) goto done;
     if (!ehm_train_finished(t)) ehm_train_show(t);
     if (look) {
         ehm_log(EHM_LOG_INFO, "all checks passed; nothing was done");
         goto done;
     }
-    ehm_live live;
     ehm_train_hook hook = ehm_live_hook(&live);
     rc = ehm_train_run(t, &hook, 1, &r, err);
     if (!rc) rc = print_result(t, &r, out);
 done:
+    ehm_live_close(&live);
     ehm_train_close(t);
     return rc;
 }
@@ -55,7 +57,7 @@ done:
 const ehm_command ehm_cmd_pretrain = {
     .name = "pretrain",
     .summary = "pre-trains a model on pictures by masked image modelling",
-    .groups = "data,read,loading,size,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run",
+    .groups = "data,read,loading,size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder",
     .usage = "--data PATH --out DIR",
     .details = "What is not given is chosen from the data and the machine; every choice is printed with where it came from, and stored in DIR/config.json.\n\n"
                "DIR gets metrics.jsonl, an event file for TensorBoard, checkpoints, and at the end model.safetensors (encoder and decoder, the official names of MAE) "

@@ -1,4 +1,5 @@
 #include "cli/live.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/draw_int.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DRAWN = 4, MASKS = 8, MODEL_BATCH = 16 };
+enum { DRAWN = 4, MASKS = 8, MODEL_BATCH = 16, LOOKS = 10 };
 
 #ifdef EHM_WITH_PNG
 #define END ".png"
@@ -20,14 +21,19 @@ enum { DRAWN = 4, MASKS = 8, MODEL_BATCH = 16 };
 
 /* ---- when ---- */
 
-static bool due(const ehm_train_at *at, const ehm_config *c) {
+/* every: epochs; auto: so many looks a run, at least an epoch apart. Step 0 is nobody's turn but the first's. */
+static bool turn(const ehm_train_at *at, const ehm_config *c, double every_epochs) {
     const ehm_train_facts *f = ehm_train_facts_of(at->train);
-    double epoch_steps = (double)f->batches_per_epoch / (double)c->accum_iter, every = c->watch_every * epoch_steps;
-    if (c->watch_every == 0) return false;
-    if (at->last) return true;
-    if (ehm_is_auto_f64(c->watch_every)) every = fmax((double)at->total_steps / 10, epoch_steps);
+    double epoch_steps = (double)f->batches_per_epoch / (double)c->accum_iter, every = every_epochs * epoch_steps;
+    if (ehm_is_auto_f64(every_epochs)) every = fmax((double)at->total_steps / LOOKS, epoch_steps);
     int64_t n = every < 1 ? 1 : (int64_t)llround(every);
     return at->step % n == 0;
+}
+
+static bool due(const ehm_train_at *at, const ehm_config *c) { return c->watch_every != 0 && (at->last || turn(at, c, c->watch_every)); }
+
+static bool eval_due(const ehm_train_at *at, const ehm_config *c, const ehm_live *l) {
+    return l->eval && at->step > 0 && (at->last || (c->eval_every != 0 && turn(at, c, c->eval_every)));
 }
 
 /* ---- one look ---- */
@@ -121,9 +127,9 @@ static ehm_code numbers(look *l, ehm_live *live, ehm_err *err) {
     return rc;
 }
 
-static ehm_code open_model(look *l, ehm_err *err) {
+static ehm_code open_model(look *l, int32_t batch, ehm_err *err) {
     const ehm_config *c = l->c;
-    ehm_model_opt opt = {c->device, (int32_t)c->threads, c->dtype, MODEL_BATCH};
+    ehm_model_opt opt = {c->device, (int32_t)c->threads, c->dtype, batch};
     EHM_TRY(ehm_dir_make(l->dir, err));
     EHM_TRY(ehm_dir_make(l->model_dir, err));
     EHM_TRY(ehm_train_snapshot(l->at->train, l->model_dir, err));
@@ -141,18 +147,135 @@ static void put_away(look *l) {
     rmdir(l->model_dir);
 }
 
-static ehm_code stepped(void *user, const ehm_train_at *at, ehm_err *err) {
+static ehm_code watch(ehm_live *user, const ehm_train_at *at, ehm_err *err) {
     const ehm_config *c = ehm_train_config(at->train);
     look l = {.at = at, .c = c, .u = at->progress};
-    if (!due(at, c)) return EHM_OK;
     ehm_run *run = ehm_train_run_folder(at->train);
     l.dir = ehm_run_path(run, "pictures", &l.arena), l.model_dir = ehm_run_path(run, "pictures/.model", &l.arena);
-    ehm_code rc = l.dir && l.model_dir ? open_model(&l, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory for file names");
+    ehm_code rc = l.dir && l.model_dir ? open_model(&l, MODEL_BATCH, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory for file names");
     if (!rc) rc = draw(&l, err);
     if (!rc && ehm_train_facts_of(at->train)->mask_needs & EHM_MASK_NEEDS_SIMILARITY) rc = numbers(&l, user, err);
     if (rc) EHM_WHILE(err, "looking at the fixed pictures after step %lld (--watch-every 0 turns this off)", (long long)at->step);
     put_away(&l);
     ehm_arena_free(&l.arena);
+    return rc;
+}
+
+/* ---- evaluations ---- */
+
+static ehm_code eval_lines(const look *l, const ehm_live_number *v, int32_t n, ehm_err *err) {
+    ehm_run *run = ehm_train_run_folder(l->at->train);
+    ehm_str text = {0};
+    ehm_json_w w = {.out = &text};
+    ehm_json_obj(&w);
+    ehm_json_key(&w, "step"), ehm_json_i64(&w, l->at->step);
+    ehm_json_key(&w, "epoch"), ehm_json_f64(&w, l->at->epoch);
+    ehm_json_key(&w, "eval");
+    ehm_json_obj(&w);
+    for (int32_t i = 0; i < n; i++) {
+        ehm_json_key(&w, v[i].name);
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "value"), ehm_json_f64(&w, v[i].value);
+        ehm_json_key(&w, "lo"), ehm_json_f64(&w, v[i].lo);
+        ehm_json_key(&w, "hi"), ehm_json_f64(&w, v[i].hi);
+        ehm_json_end(&w);
+    }
+    ehm_json_end(&w);
+    ehm_json_end(&w);
+    ehm_code rc = text.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for a line of metrics.jsonl") : ehm_run_metric(run, text.s, err);
+    for (int32_t i = 0; i < n && !rc; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "eval/%.39s", v[i].name);
+        rc = ehm_run_scalar(run, l->at->step, tag, v[i].value, err);
+    }
+    ehm_str_free(&text);
+    return rc;
+}
+
+/* What it took, which is no part of the result. */
+static ehm_code eval_cost(const look *l, const ehm_live_number *v, int32_t n, double seconds, const ehm_live *live, ehm_err *err) {
+    ehm_run *run = ehm_train_run_folder(l->at->train);
+    ehm_str text = {0};
+    ehm_json_w w = {.out = &text};
+    char took[32];
+    double share = live->eval_s / fmax(ehm_clock_s() - live->begun_s, 1e-9);
+    ehm_json_obj(&w);
+    ehm_json_key(&w, "step"), ehm_json_i64(&w, l->at->step);
+    ehm_json_key(&w, "eval_seconds"), ehm_json_f64(&w, seconds);
+    ehm_json_key(&w, "eval_share"), ehm_json_f64(&w, share);
+    ehm_json_end(&w);
+    ehm_code rc = text.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for a line of timing.jsonl") : ehm_run_timing(run, text.s, err);
+    ehm_str_clear(&text);
+    ehm_str_addf(&text, "evaluation at step %lld:", (long long)l->at->step);
+    for (int32_t i = 0, shown = 0; i < n; i++)
+        if (v[i].quoted) ehm_str_addf(&text, "%s %s %.1f %% (%.1f .. %.1f)", shown++ ? "," : "", v[i].name, 100 * v[i].value, 100 * v[i].lo, 100 * v[i].hi);
+    ehm_str_addf(&text, "; took %s, evaluations %.0f %% of the time so far", ehm_format_seconds(seconds, took), 100 * share);
+    ehm_log(EHM_LOG_INFO, "%s", ehm_str_c(&text));
+    ehm_run_note(run, ehm_str_c(&text));
+    ehm_str_free(&text);
+    return rc;
+}
+
+static ehm_code evaluate(ehm_live *live, const ehm_train_at *at, ehm_err *err) {
+    const ehm_config *c = ehm_train_config(at->train);
+    look l = {.at = at, .c = c};
+    ehm_live_number v[EHM_LIVE_NUMBERS];
+    int32_t n = 0;
+    double began = ehm_clock_s();
+    ehm_run *run = ehm_train_run_folder(at->train);
+    l.dir = ehm_run_path(run, "pictures", &l.arena), l.model_dir = ehm_run_path(run, "pictures/.model", &l.arena);
+    ehm_code rc = l.dir && l.model_dir ? open_model(&l, 0, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory for file names");
+    if (!rc) rc = ehm_live_eval_run(v, &n, live->eval, l.m, c, &l.arena, err);
+    double seconds = ehm_clock_s() - began;
+    if (!rc) live->eval_s += seconds;
+    if (!rc) rc = eval_lines(&l, v, n, err);
+    if (!rc) rc = eval_cost(&l, v, n, seconds, live, err);
+    if (rc) EHM_WHILE(err, "evaluating after step %lld (--eval-train)", (long long)at->step);
+    put_away(&l);
+    if (l.dir) rmdir(l.dir); /* only where nothing was drawn */
+    ehm_arena_free(&l.arena);
+    return rc;
+}
+
+/* A line of this step's evaluation in metrics.jsonl, which was cut after the step already. */
+static ehm_code has_line(bool *found, const ehm_train_at *at, ehm_err *err) {
+    ehm_arena a = {0}, scratch = {0};
+    ehm_bytes text = {0};
+    char *path = ehm_run_path(ehm_train_run_folder(at->train), "metrics.jsonl", &a);
+    ehm_code rc = !path ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for a file name") : ehm_file_exists(path) ? ehm_file_read(&text, path, &a, err) : EHM_OK;
+    *found = false;
+    for (char *p = (char *)text.data; !rc && p && *p && !*found;) {
+        size_t n = strcspn(p, "\n");
+        ehm_json *line;
+        ehm_err ignored = {0};
+        ehm_arena_reset(&scratch);
+        if (memmem(p, n, "\"eval\"", 6) && !ehm_json_parse(&line, p, n, path, &scratch, &ignored))
+            *found = ehm_json_i64_or(line, "step", -1) == at->step && ehm_json_get(line, "eval");
+        p += n + (p[n] == '\n');
+    }
+    ehm_arena_free(&a), ehm_arena_free(&scratch);
+    return rc;
+}
+
+/* A stop in the middle of an evaluation leaves it out, so that the checkpoint is written; it is made up for when the run goes on. */
+static ehm_code begun(void *user, const ehm_train_at *at, ehm_err *err) {
+    ehm_live *live = user;
+    bool found = true;
+    live->begun_s = ehm_clock_s();
+    if (!eval_due(at, ehm_train_config(at->train), live)) return EHM_OK;
+    EHM_TRY(has_line(&found, at, err));
+    return found ? EHM_OK : evaluate(live, at, err);
+}
+
+static ehm_code stepped(void *user, const ehm_train_at *at, ehm_err *err) {
+    ehm_live *live = user;
+    const ehm_config *c = ehm_train_config(at->train);
+    ehm_err why = {0};
+    if (due(at, c)) EHM_TRY(watch(live, at, err));
+    if (!eval_due(at, c, live)) return EHM_OK;
+    ehm_code rc = evaluate(live, at, &why);
+    if (rc == EHM_E_STOPPED && ehm_stop_asked() && !at->last) return EHM_OK;
+    if (rc && err && !err->code) *err = why;
     return rc;
 }
 
@@ -200,7 +323,14 @@ static ehm_code ended(void *user, const ehm_train_at *at, ehm_err *err) {
     return rc;
 }
 
-ehm_train_hook ehm_live_hook(ehm_live *l) {
+ehm_code ehm_live_open(ehm_live *l, const ehm_train *t, ehm_err *err) {
     *l = (ehm_live){0};
-    return (ehm_train_hook){.user = l, .stepped = stepped, .ended = ended};
+    return ehm_live_eval_open(&l->eval, ehm_train_config(t), ehm_train_facts_of(t)->shape.channels, err);
 }
+
+void ehm_live_close(ehm_live *l) {
+    ehm_live_eval_close(l->eval);
+    *l = (ehm_live){0};
+}
+
+ehm_train_hook ehm_live_hook(ehm_live *l) { return (ehm_train_hook){.user = l, .begun = begun, .stepped = stepped, .ended = ended}; }

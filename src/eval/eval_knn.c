@@ -64,51 +64,62 @@ done:
     return rc;
 }
 
+/* All rows of one model but raw pixels. */
+static ehm_code knn_pools(knn_job *j, ehm_dev *d, const char *name, const char *spec, ehm_features *ftrain,
+                          ehm_features *ftest, ehm_err *err) {
+    double *mean = malloc(sizeof(double) * (size_t)ftrain->dim), *std = malloc(sizeof(double) * (size_t)ftrain->dim);
+    ehm_code rc = EHM_OK;
+    if (j->k_max > ftrain->n) {
+        rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld labelled pictures", j->k_max, spec,
+                      (long long)ftrain->n);
+        goto done;
+    }
+    j->out->n_train = ftrain->n, j->out->n_items = ftest->n;
+    if (!j->predicted) j->predicted = EHM_NEW_N(j->a, int32_t, ftest->n);
+    if (!mean || !std || !j->predicted) {
+        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+        goto done;
+    }
+    for (const char *p = j->c->pools; *p && !rc;) {
+        size_t len = strcspn(p, ",");
+        bool cls = len == 3;
+        float *ft = cls ? ftrain->cls : ftrain->mean, *fe = cls ? ftest->cls : ftest->mean;
+        const char *plain = ehm_eval_pool_name(cls ? "cls" : "mean", j->c, j->a),
+                   *standard = ehm_eval_pool_name(cls ? "cls standardised" : "mean standardised", j->c, j->a);
+        if (!plain || !standard) {
+            rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+            break;
+        }
+        rc = knn_rows(j, d, name, plain, ft, ftrain, fe, ftest, ftrain->dim, true, err);
+        if (rc) break;
+        /* unit rows first, then each feature to mean 0 and deviation 1 over the training set, then unit rows
+         * again */
+        ehm_knn_moments(mean, std, ft, ftrain->n, ftrain->dim);
+        ehm_knn_standardise(ft, ftrain->n, ftrain->dim, mean, std, ehm_dev_pool(d));
+        ehm_knn_standardise(fe, ftest->n, ftrain->dim, mean, std, ehm_dev_pool(d));
+        rc = knn_rows(j, d, name, standard, ft, ftrain, fe, ftest, ftrain->dim, true, err);
+        p += len + (p[len] == ',');
+    }
+done:
+    free(mean), free(std);
+    return rc;
+}
+
 /* All rows of one model; the raw-pixel rows follow when raw is asked for. */
 static ehm_code knn_model(knn_job *j, ehm_model *m, const char *name, ehm_dataset *train, ehm_dataset *test,
                           ehm_features *ftest, bool raw, ehm_err *err) {
     ehm_features ftrain = {0};
     ehm_dev *d = ehm_model_device(m);
-    double *mean = NULL, *std = NULL;
     char raw_name[64];
     ehm_code rc = ehm_eval_features(&ftrain, ftest, m, train, test, j->c, raw, err);
-    if (rc) goto done;
-    if (j->k_max > ftrain.n) {
-        rc = EHM_FAIL(err, EHM_E_CONFIG, "--k %d, but %s has %lld labelled pictures", j->k_max,
-                      ehm_dataset_spec(train), (long long)ftrain.n);
-        goto done;
-    }
-    j->out->n_train = ftrain.n, j->out->n_items = ftest->n;
-    if (!j->predicted) j->predicted = EHM_NEW_N(j->a, int32_t, ftest->n);
-    mean = malloc(sizeof(double) * (size_t)ftrain.dim), std = malloc(sizeof(double) * (size_t)ftrain.dim);
-    if (!mean || !std || !j->predicted) {
-        rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
-        goto done;
-    }
-    if (raw && (rc = ehm_eval_note_twins(j->out, &ftrain, ftest, j->a, err))) goto done;
-    for (const char *p = j->c->pools; *p && !rc;) {
-        size_t len = strcspn(p, ",");
-        bool cls = len == 3;
-        float *ft = cls ? ftrain.cls : ftrain.mean, *fe = cls ? ftest->cls : ftest->mean;
-        rc = knn_rows(j, d, name, cls ? "cls" : "mean", ft, &ftrain, fe, ftest, ftrain.dim, true, err);
-        if (rc) break;
-        /* unit rows first, then each feature to mean 0 and deviation 1 over the training set, then unit rows
-         * again */
-        ehm_knn_moments(mean, std, ft, ftrain.n, ftrain.dim);
-        ehm_knn_standardise(ft, ftrain.n, ftrain.dim, mean, std, ehm_dev_pool(d));
-        ehm_knn_standardise(fe, ftest->n, ftrain.dim, mean, std, ehm_dev_pool(d));
-        rc = knn_rows(j, d, name, cls ? "cls standardised" : "mean standardised", ft, &ftrain, fe, ftest,
-                      ftrain.dim, true, err);
-        p += len + (p[len] == ',');
-    }
+    if (!rc && raw) rc = ehm_eval_note_twins(j->out, &ftrain, ftest, j->a, err);
+    if (!rc) rc = knn_pools(j, d, name, ehm_dataset_spec(train), &ftrain, ftest, err);
     if (!rc && raw) {
         const char *what = ehm_arena_strdup(j->a, ehm_features_raw_name(m, raw_name));
         rc = what ? knn_rows(j, d, "(pixels)", what, ftrain.raw, &ftrain, ftest->raw, ftest, ftrain.raw_dim,
                              false, err)
                   : EHM_FAIL(err, EHM_E_MEMORY, "no memory");
     }
-done:
-    free(mean), free(std);
     ehm_features_free(&ftrain);
     return rc;
 }
@@ -145,6 +156,24 @@ static ehm_code intervals(ehm_eval_out *out, int32_t n_own, ehm_arena *a, ehm_er
     return EHM_OK;
 }
 
+static ehm_code read_lists(knn_job *j, ehm_err *err) {
+    EHM_TRY(ehm_eval_check_pools(j->c->pools, err));
+    if ((j->n_k = ehm_eval_parse_list(j->k, j->c->k, "k", true, err)) < 0) return err->code;
+    if ((j->n_t = ehm_eval_parse_list(j->t, j->c->temperature, "temperature", false, err)) < 0) return err->code;
+    for (int32_t i = 0; i < j->n_k; i++)
+        if ((int32_t)j->k[i] > j->k_max) j->k_max = (int32_t)j->k[i];
+    return EHM_OK;
+}
+
+ehm_code ehm_eval_knn_rows(ehm_eval_out *out, const ehm_config *c, ehm_dev *d, const char *model, ehm_dataset *classes,
+                           ehm_features *ftrain, ehm_features *ftest, ehm_arena *a, ehm_err *err) {
+    knn_job j = {.c = c, .out = out, .a = a, .n_classes = ehm_dataset_n_classes(classes)};
+    out->task = "knn", out->metrics = metrics, out->n_metrics = 1, out->i_best = -1;
+    EHM_TRY(read_lists(&j, err));
+    EHM_TRY(knn_pools(&j, d, model, ehm_dataset_spec(classes), ftrain, ftest, err));
+    return intervals(out, out->n_rows, a, err);
+}
+
 static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
     const ehm_config *c = in->config;
     knn_job j = {.c = c, .out = out, .a = a};
@@ -162,11 +191,7 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
                     "eval_knn); standardised: each feature to "
                     "mean 0 and deviation 1 over the training set; intervals: bootstrap over test pictures, "
                     "2,000 draws (training seeds are not covered)";
-    if ((rc = ehm_eval_check_pools(c->pools, err))) return rc;
-    if ((j.n_k = ehm_eval_parse_list(j.k, c->k, "k", true, err)) < 0) return err->code;
-    if ((j.n_t = ehm_eval_parse_list(j.t, c->temperature, "temperature", false, err)) < 0) return err->code;
-    for (int32_t i = 0; i < j.n_k; i++)
-        if ((int32_t)j.k[i] > j.k_max) j.k_max = (int32_t)j.k[i];
+    EHM_TRY(read_lists(&j, err));
     if (!c->model) {
         rc = EHM_FAIL(err, EHM_E_CONFIG,
                       "--model is missing: a run folder, a safetensors file or untrained:PRESET");
@@ -174,6 +199,7 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     }
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
     if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
+    if ((rc = ehm_eval_check_depths(m, c, err))) goto done;
     if ((rc = ehm_eval_open_pair(&train, &test, c, ehm_model_shape(m)->channels, err))) goto done;
     j.n_classes = ehm_dataset_n_classes(train);
     /* Asked again below: not all of them may have a label and be readable. */
@@ -186,6 +212,9 @@ static ehm_code run_knn(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, 
     n_own = out->n_rows;
     if (c->predictions &&
         (rc = ehm_eval_write_predictions(j.predicted, c->predictions, train, test ? test : train, &ftest, err)))
+        goto done;
+    if (c->confusion &&
+        (rc = ehm_eval_write_confusion(out, ftest.labels, j.predicted, ftest.n, 1, c->confusion, train, a, err)))
         goto done;
     if (c->against) {
         ehm_model_close(m);
@@ -226,6 +255,6 @@ const ehm_eval_task ehm_eval_task_knn = {
     .source = "DINO eval_knn: unit features, inner product, vote exp(similarity / T)",
     .metrics = metrics,
     .n_metrics = 1,
-    .groups = "knn,pools",
+    .groups = "knn,pools,depths,confusion",
     .run = run_knn,
 };

@@ -1,8 +1,10 @@
 /* Linear probe on frozen features: softmax regression whose strength of penalty is chosen on a held-out part of the training
- * pictures, then fitted to all of them. The test set is looked at once a row. */
+ * pictures, then fitted to all of them. The test set is looked at once a row. Or, with --protocol mae, as masked autoencoders are probed
+ * (linear_mae.h). */
 #include "base/log.h"
 #include "base/rng.h"
 #include "eval/knn.h"
+#include "eval/linear_mae.h"
 #include "eval/softmax_regression.h"
 #include "eval/task_int.h"
 #include <stdlib.h>
@@ -24,6 +26,7 @@ typedef struct {
     int64_t held_right, n_held;
     double held_loss;         /* summed over held-out rows of all draws */
     double c_least, c_most;   /* chosen, over the draws */
+    double train_loss;        /* protocol mae: of the last epoch */
     float *items[N_METRICS];  /* [draws,n_test] */
     int32_t *guess;           /* [draws,n_test] class of the set */
     int32_t first_row;
@@ -35,6 +38,7 @@ typedef struct {
     ehm_arena *a;
     double c_list[EHM_EVAL_LIST_MAX];
     int32_t n_c, n_draws, n_fits, n_unfinished;
+    bool mae, few;                           /* --protocol mae; --shots or --shots-share */
     int32_t n_classes, *class_of, *in_model; /* classes that have training pictures; model's to set's and back (-1: not there) */
     int32_t *y_train, *y_test;               /* classes of the model */
     part *parts;                             /* [n_draws] */
@@ -68,6 +72,7 @@ static int by_size(const void *x, const void *y) {
 static ehm_code draw_part(part *p, const job *j, const ehm_features *f, int32_t i_draw, ehm_err *err) {
     drawn *v = malloc(sizeof *v * (size_t)f->n);
     int64_t shots = EHM_IS_AUTO(j->c->shots) ? f->n : j->c->shots;
+    double share = j->c->shots_share;
     p->all = EHM_NEW_N(j->a, int64_t, f->n), p->learn = EHM_NEW_N(j->a, int64_t, f->n), p->held = EHM_NEW_N(j->a, int64_t, f->n);
     if (!v || !p->all || !p->learn || !p->held) {
         free(v);
@@ -80,7 +85,8 @@ static ehm_code draw_part(part *p, const job *j, const ehm_features *f, int32_t 
     qsort(v, (size_t)f->n, sizeof *v, by_class_then_draw);
     for (int64_t i = 0, end; i < f->n; i = end) {
         for (end = i; end < f->n && v[end].label == v[i].label; end++) continue;
-        int64_t n = end - i < shots ? end - i : shots, n_held = (int64_t)((double)n * j->c->held_out + 0.5);
+        int64_t most = ehm_is_auto_f64(share) ? shots : (int64_t)fmax(1, floor((double)(end - i) * share + 0.5));
+        int64_t n = end - i < most ? end - i : most, n_held = (int64_t)((double)n * j->c->held_out + 0.5);
         n_held = n < 2 ? 0 : n_held < 1 ? 1 : n_held >= n ? n - 1 : n_held;
         for (int64_t k = 0; k < n; k++) {
             p->all[p->n_all++] = v[i + k].row;
@@ -206,10 +212,16 @@ static ehm_code run_draw(job *j, room *r, probe *p, const float *x, const float 
 
 static bool has_metric(const job *j, int32_t m) { return m != TOP_5 || j->n_classes > 10; }
 
+static char *row_name(const job *j, const probe *p, const char *name) {
+    if (j->mae) return ehm_arena_strdup(j->a, name);
+    if (!j->few) return ehm_arena_printf(j->a, "%s, C %g", name, p->c_least);
+    if (EHM_IS_AUTO(j->c->shots)) return ehm_arena_printf(j->a, "%s, %g %% of a class", name, 100 * j->c->shots_share);
+    return ehm_arena_printf(j->a, "%s, %lld a class", name, (long long)j->c->shots);
+}
+
 static ehm_code add_rows(job *j, probe *p, const char *name, ehm_err *err) {
     int64_t n = j->out->n_items;
-    char *what = EHM_IS_AUTO(j->c->shots) ? ehm_arena_printf(j->a, "%s, C %g", name, p->c_least)
-                                          : ehm_arena_printf(j->a, "%s, %lld a class", name, (long long)j->c->shots);
+    char *what = row_name(j, p, name);
     p->first_row = j->out->n_rows;
     for (int32_t m = 0; m < N_METRICS; m++) {
         if (!has_metric(j, m)) continue;
@@ -256,6 +268,119 @@ done:
     return rc;
 }
 
+static ehm_code unpaired(const job *j, const char *model, int64_t n, ehm_err *err) {
+    return EHM_FAIL(err, EHM_E_MISMATCH, "%s read %lld test pictures and %s read %lld: they cannot be paired", j->c->model, (long long)j->out->n_items,
+                    model, (long long)n);
+}
+
+/* ---- protocol mae ---- */
+
+static void take_scores(const job *j, probe *p, const int32_t *guess, const int32_t *rank, const double *loss) {
+    for (int64_t i = 0; i < j->out->n_items; i++) {
+        p->items[TOP_1][i] = rank[i] == 0, p->items[TOP_5][i] = rank[i] < 5 && j->y_test[i] >= 0;
+        p->items[LOG_LOSS][i] = (float)loss[i];
+        p->guess[i] = j->class_of[guess[i]];
+    }
+}
+
+/* Published settings, but for what the set is too small for and what is asked for. */
+static ehm_code plan_mae(ehm_linear_mae_plan *p, double *weight_decay, job *j, int64_t n_train, ehm_err *err) {
+    const ehm_config *c = j->c;
+    const uint8_t *from = c->origin;
+    double rate = from[EHM_SETI_blr] == EHM_FROM_DEFAULT ? 0.1 : c->blr;
+    int64_t batch = EHM_IS_AUTO(c->batch_size) ? ehm_linear_mae_batch(n_train) : c->batch_size;
+    if (n_train < 2 || batch < 2 || batch > n_train)
+        return EHM_FAIL(err, EHM_E_CONFIG, "a batch of %lld of %lld labelled pictures: batch norm needs two pictures, and a batch has no picture twice",
+                        (long long)batch, (long long)n_train);
+    *p = (ehm_linear_mae_plan){.n_train = n_train, .batch = batch, .steps_per_epoch = n_train / batch, .seed = (uint64_t)c->seed};
+    p->epochs = from[EHM_SETI_epochs] == EHM_FROM_DEFAULT ? 90 : c->epochs;
+    p->n_steps = (int64_t)fmax(1, floor(p->epochs * (double)p->steps_per_epoch + 1e-9));
+    p->warmup_epochs = ehm_is_auto_f64(c->warmup_epochs) ? fmin(10, p->epochs / 9) : c->warmup_epochs;
+    p->lr = ehm_is_auto_f64(c->lr) ? rate * (double)batch / 256 : c->lr, p->min_lr = c->min_lr;
+    p->n_workers = EHM_IS_AUTO(c->workers) ? ehm_cpu_count() : (int32_t)c->workers;
+    *weight_decay = from[EHM_SETI_weight_decay] == EHM_FROM_DEFAULT ? 0 : c->weight_decay;
+    return EHM_OK;
+}
+
+static ehm_code score_mae(job *j, probe *p, ehm_linear_mae *l, float *x_test, ehm_err *err) {
+    size_t n = (size_t)j->out->n_items;
+    int32_t *guess = malloc(sizeof *guess * n), *rank = malloc(sizeof *rank * n);
+    double *loss = malloc(sizeof *loss * n);
+    ehm_code rc = guess && rank && loss ? EHM_OK : no_memory(err);
+    if (!rc) rc = ehm_linear_mae_score(guess, rank, loss, l, x_test, j->y_test, j->out->n_items, err);
+    if (!rc) take_scores(j, p, guess, rank, loss);
+    free(guess), free(rank), free(loss);
+    return rc;
+}
+
+/* All poolings of one model are trained side by side, on features of one forward pass. */
+static ehm_code run_probes_mae(job *j, ehm_model *m, const char *model, bool own, ehm_dataset *train, const ehm_split *learn, int64_t n_train,
+                               ehm_features *ftest, ehm_err *err) {
+    ehm_linear_mae_probe probes[2] = {{0}};
+    ehm_linear_mae_plan plan;
+    ehm_depths depths = {.n = 0};
+    double weight_decay = 0;
+    int32_t n = 0;
+    EHM_TRY(plan_mae(&plan, &weight_decay, j, n_train, err));
+    if (j->c->depths) EHM_TRY(ehm_depths_parse(depths.depth, &depths.n, j->c->depths, ehm_model_shape(m)->depth, err));
+    if (own) {
+        ehm_eval_note(j->out, j->a, "batch %lld (published: 16384), rate %g (0.1 * batch / 256 published), warm-up %.3g of %g epochs, %lld steps, weight decay %g",
+                      (long long)plan.batch, plan.lr, plan.warmup_epochs, plan.epochs, (long long)plan.n_steps, weight_decay);
+        ehm_log(EHM_LOG_NOTE, "protocol mae: the features of %lld pictures are computed anew in each of %g epochs; --epochs makes it shorter",
+                (long long)n_train, plan.epochs);
+    }
+    ehm_code rc = EHM_OK;
+    for (const char *p = j->c->pools; *p && !rc; n++) {
+        size_t len = strcspn(p, ",");
+        probes[n].of_cls = len == 3;
+        rc = ehm_linear_mae_open(&probes[n].l, ehm_model_device(m), ftest->dim, j->n_classes, weight_decay, (uint64_t)j->c->seed, err);
+        p += len + (p[len] == ',');
+    }
+    if (!rc) rc = ehm_linear_mae_train(probes, n, m, train, learn, &depths, j->in_model, &plan, err);
+    for (int32_t i = 0; i < n && !rc; i++) {
+        kind of = probes[i].of_cls ? CLS : MEAN;
+        probe *p = &j->probes[j->n_probes++];
+        const char *name = ehm_eval_pool_name(kind_name[of], j->c, j->a);
+        *p = (probe){.of = of, .own = own, .model = model, .train_loss = probes[i].loss, .guess = EHM_NEW_N(j->a, int32_t, j->out->n_items)};
+        for (int32_t k = 0; k < N_METRICS; k++)
+            if (!(p->items[k] = EHM_NEW_N(j->a, float, j->out->n_items))) rc = no_memory(err);
+        if (!rc && (!p->guess || !name)) rc = no_memory(err);
+        if (!rc) rc = score_mae(j, p, probes[i].l, of == CLS ? ftest->cls : ftest->mean, err);
+        if (!rc) rc = add_rows(j, p, name, err);
+    }
+    for (int32_t i = 0; i < n; i++) ehm_linear_mae_close(probes[i].l);
+    if (rc) EHM_WHILE(err, "training linear classifiers on features of %s", model);
+    return rc;
+}
+
+static ehm_code run_model_mae(job *j, ehm_model *m, const char *model, ehm_dataset *train, ehm_dataset *test, ehm_features *ftest, bool own, ehm_err *err) {
+    ehm_features f = {0};
+    ehm_split learn;
+    bool twins = own && j->c->raw;
+    ehm_code rc = ehm_eval_labels_and_test(&f, &learn, ftest, m, train, test, j->c, twins, err);
+    if (!rc && own) rc = find_classes(j, train, &f, ftest, err);
+    if (!rc && own) j->out->n_train = f.n, j->out->n_items = ftest->n;
+    if (!rc && twins) rc = ehm_eval_note_twins(j->out, &f, ftest, j->a, err);
+    if (!rc && ftest->n != j->out->n_items) rc = unpaired(j, model, ftest->n, err);
+    if (!rc) rc = run_probes_mae(j, m, model, own, train, &learn, f.n, ftest, err);
+    ehm_features_free(&f);
+    return rc;
+}
+
+/* ---- protocol fast ---- */
+
+static ehm_code run_pools(job *j, ehm_dev *d, const char *model, bool own, ehm_features *f, ehm_features *ftest, ehm_err *err) {
+    for (const char *p = j->c->pools; *p;) {
+        size_t len = strcspn(p, ",");
+        kind of = len == 3 ? CLS : MEAN;
+        const char *name = ehm_eval_pool_name(kind_name[of], j->c, j->a);
+        if (!name) return no_memory(err);
+        EHM_TRY(run_probe(j, d, model, own, of, name, of == CLS ? f->cls : f->mean, f->n, of == CLS ? ftest->cls : ftest->mean, f->dim, err));
+        p += len + (p[len] == ',');
+    }
+    return EHM_OK;
+}
+
 static ehm_code run_model(job *j, ehm_model *m, const char *model, ehm_dataset *train, ehm_dataset *test, ehm_features *ftest, bool own,
                           ehm_err *err) {
     ehm_features f = {0};
@@ -265,15 +390,8 @@ static ehm_code run_model(job *j, ehm_model *m, const char *model, ehm_dataset *
     ehm_code rc = ehm_eval_features(&f, ftest, m, train, test, j->c, raw, err);
     if (!rc && own) rc = prepare(j, train, &f, ftest, err);
     if (!rc && raw) rc = ehm_eval_note_twins(j->out, &f, ftest, j->a, err);
-    if (!rc && (f.n < j->parts[0].n_all || ftest->n != j->out->n_items))
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s read %lld test pictures and %s read %lld: they cannot be paired", j->c->model,
-                      (long long)j->out->n_items, model, (long long)ftest->n);
-    for (const char *p = j->c->pools; *p && !rc;) {
-        size_t len = strcspn(p, ",");
-        kind of = len == 3 ? CLS : MEAN;
-        rc = run_probe(j, d, model, own, of, kind_name[of], of == CLS ? f.cls : f.mean, f.n, of == CLS ? ftest->cls : ftest->mean, f.dim, err);
-        p += len + (p[len] == ',');
-    }
+    if (!rc && (f.n < j->parts[0].n_all || ftest->n != j->out->n_items)) rc = unpaired(j, model, ftest->n, err);
+    if (!rc) rc = run_pools(j, d, model, own, &f, ftest, err);
     if (!rc && raw)
         rc = run_probe(j, d, model, own, RAW, ehm_features_raw_name(m, raw_name), f.raw, f.n, ftest->raw, f.raw_dim, err);
     ehm_features_free(&f);
@@ -283,38 +401,19 @@ static ehm_code run_model(job *j, ehm_model *m, const char *model, ehm_dataset *
 /* ---- what is said of the rows ---- */
 
 /* By the held-out part, never by the test set. Without one the mean of the patch tokens stands first: the class token of masked image
- * modelling is not trained to sum up a picture. */
+ * modelling is not trained to sum up a picture. Protocol mae holds nothing out: there the loss of the last epoch decides, on crops that were
+ * never seen before. */
 static const probe *to_quote(const job *j) {
     const probe *best = NULL;
     for (int32_t i = 0; i < j->n_probes; i++) {
         const probe *p = &j->probes[i];
         if (!p->own) continue;
-        bool better = !best || (p->n_held ? p->held_right > best->held_right || (p->held_right == best->held_right && p->held_loss < best->held_loss)
-                                          : p->of == MEAN);
+        bool better = !best || (j->mae    ? p->train_loss < best->train_loss
+                                : p->n_held ? p->held_right > best->held_right || (p->held_right == best->held_right && p->held_loss < best->held_loss)
+                                            : p->of == MEAN);
         if (better) best = p;
     }
     return best;
-}
-
-static ehm_code write_confusion(const job *j, const probe *p, ehm_dataset *train, const ehm_features *f, ehm_err *err) {
-    int32_t k = ehm_dataset_n_classes(train);
-    size_t cells;
-    int64_t *count = ehm_mul_size(&cells, (size_t)k, (size_t)k) ? calloc(cells, sizeof *count) : NULL;
-    ehm_str s = {0};
-    if (!count) return no_memory(err);
-    for (int64_t i = 0; i < f->n * j->n_draws; i++) count[(int64_t)f->labels[i % f->n] * k + p->guess[i]]++;
-    ehm_str_add(&s, "true");
-    for (int32_t c = 0; c < k; c++) {
-        ehm_str_addc(&s, '\t'), ehm_eval_add_cell(&s, ehm_dataset_class(train, c));
-        if (s.len) s.s[--s.len] = 0; /* the tab after the name */
-    }
-    for (int32_t t = 0; t < k; t++) {
-        ehm_str_addc(&s, '\n'), ehm_eval_add_cell(&s, ehm_dataset_class(train, t));
-        for (int32_t c = 0; c < k; c++) ehm_str_addf(&s, c ? "\t%lld" : "%lld", (long long)count[(int64_t)t * k + c]);
-    }
-    ehm_str_addc(&s, '\n');
-    free(count);
-    return ehm_eval_write(&s, j->c->confusion, err);
 }
 
 static ehm_code intervals(job *j, ehm_err *err) {
@@ -356,20 +455,28 @@ static void add_notes(job *j, ehm_dataset *train, bool has_test) {
     const ehm_config *c = j->c;
     ehm_str s = {0};
     bool at_end = false;
-    for (int32_t i = 0; i < j->n_probes; i++) {
+    for (int32_t i = 0; i < j->n_probes && j->mae; i++)
+        ehm_str_addf(&s, "%s%s %s %.4f", i ? "; " : "", j->probes[i].model, kind_name[j->probes[i].of], j->probes[i].train_loss);
+    if (j->mae) ehm_eval_note(j->out, j->a, "loss on the training crops of the last epoch: %s", ehm_str_c(&s));
+    for (int32_t i = 0; i < j->n_probes && !j->mae; i++) {
         const probe *p = &j->probes[i];
         ehm_str_addf(&s, "%s%s%s%s C %g", i ? "; " : "", p->of == RAW ? "" : p->model, p->of == RAW ? "" : " ", kind_name[p->of], p->c_least);
         if (p->c_most > p->c_least) ehm_str_addf(&s, " to %g", p->c_most);
         if (p->n_held) ehm_str_addf(&s, " (%.2f %%)", 100 * (double)p->held_right / (double)p->n_held);
         at_end |= p->n_held && j->n_c > 1 && (p->c_least <= j->c_list[0] || p->c_most >= j->c_list[j->n_c - 1]);
     }
-    if (j->parts[0].n_held)
+    if (j->mae) (void)0;
+    else if (j->parts[0].n_held)
         ehm_eval_note(j->out, j->a, "chosen on %lld held-out pictures: %s", (long long)j->parts[0].n_held, ehm_str_c(&s));
     else ehm_eval_note(j->out, j->a, "no class has a second picture that could be held out, so nothing was chosen: %s", ehm_str_c(&s));
     if (at_end) ehm_eval_note(j->out, j->a, "a strength is at the end of its list: --strengths with a wider one may do better");
     if (j->n_unfinished) ehm_eval_note(j->out, j->a, "%d of %d fits ended at their limit of steps before they had converged", j->n_unfinished, j->n_fits);
     if (!EHM_IS_AUTO(c->shots))
-        ehm_eval_note(j->out, j->a, "pictures a class: %lld, drawn %d times; intervals cover draws and test pictures", (long long)c->shots, j->n_draws);
+        ehm_eval_note(j->out, j->a, "pictures a class: %lld, drawn %d times; figures are means over the draws, intervals cover draws and test pictures",
+                      (long long)c->shots, j->n_draws);
+    else if (j->few)
+        ehm_eval_note(j->out, j->a, "%g %% of each class's pictures, at least one (%lld in all), drawn %d times; figures are means over the draws, "
+                      "intervals cover draws and test pictures", 100 * c->shots_share, (long long)j->parts[0].n_all, j->n_draws);
     if (!has_test)
         ehm_eval_note(j->out, j->a, "no --test given: a share of %g of %s was held out and tested on", c->split, ehm_dataset_spec(train));
     ehm_str_free(&s);
@@ -377,9 +484,33 @@ static void add_notes(job *j, ehm_dataset *train, bool has_test) {
 
 /* ---- the task ---- */
 
+/* Flags of the group of training that a protocol has no use for, and of the other protocol. */
+static ehm_code check_protocol(const job *j, ehm_err *err) {
+    static const int32_t of_fast[] = {EHM_SETI_strengths, EHM_SETI_held_out, EHM_SETI_standardise, EHM_SETI_shots, EHM_SETI_shots_share, EHM_SETI_draws};
+    static const int32_t of_mae[] = {EHM_SETI_epochs, EHM_SETI_batch_size, EHM_SETI_blr, EHM_SETI_lr, EHM_SETI_min_lr, EHM_SETI_warmup_epochs,
+                                     EHM_SETI_weight_decay};
+    const ehm_config *c = j->c;
+    for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
+        bool fast = false, mae = false;
+        for (size_t k = 0; k < sizeof of_fast / sizeof *of_fast; k++) fast |= of_fast[k] == i;
+        for (size_t k = 0; k < sizeof of_mae / sizeof *of_mae; k++) mae |= of_mae[k] == i;
+        if (c->origin[i] != EHM_FROM_FLAG || !(fast || ehm_in_groups("train,batch", ehm_settings[i].group)) || (j->mae ? mae : fast)) continue;
+        ehm_str name = {0};
+        for (const char *k = ehm_settings[i].key; *k; k++) ehm_str_addc(&name, *k == '_' ? '-' : *k);
+        EHM_FAIL(err, EHM_E_CONFIG, "--%s: not a setting of --protocol %s", ehm_str_c(&name), c->protocol);
+        if (fast || mae) EHM_HINT(err, "it belongs to --protocol %s", fast ? "fast" : "mae");
+        ehm_str_free(&name);
+        return EHM_E_CONFIG;
+    }
+    return EHM_OK;
+}
+
 static ehm_code check(job *j, ehm_err *err) {
     const ehm_config *c = j->c;
     int32_t n = 0;
+    j->mae = !strcmp(c->protocol, "mae");
+    j->few = !EHM_IS_AUTO(c->shots) || !ehm_is_auto_f64(c->shots_share);
+    EHM_TRY(check_protocol(j, err));
     if (!c->model) return EHM_FAIL(err, EHM_E_CONFIG, "--model is missing: a run folder, a safetensors file or untrained:PRESET");
     EHM_TRY(ehm_eval_check_pools(c->pools, err));
     if ((j->n_c = ehm_eval_parse_list(j->c_list, c->strengths, "strengths", false, err)) < 0) return err->code;
@@ -387,10 +518,27 @@ static ehm_code check(job *j, ehm_err *err) {
     for (int32_t i = 0; i < j->n_c; i++)
         if (!i || j->c_list[i] > j->c_list[n - 1]) j->c_list[n++] = j->c_list[i];
     j->n_c = n;
-    if (EHM_IS_AUTO(c->shots) && c->origin[EHM_SETI_draws] != EHM_FROM_DEFAULT)
+    if (!EHM_IS_AUTO(c->shots) && !ehm_is_auto_f64(c->shots_share))
+        return EHM_FAIL(err, EHM_E_CONFIG, "--shots %lld and --shots-share %g: give one", (long long)c->shots, c->shots_share);
+    if (!j->few && c->origin[EHM_SETI_draws] != EHM_FROM_DEFAULT)
         return EHM_FAIL(err, EHM_E_CONFIG, "--draws %lld needs --shots: without it all pictures are learned from, once", (long long)c->draws);
-    j->n_draws = EHM_IS_AUTO(c->shots) ? 1 : (int32_t)c->draws;
+    j->n_draws = j->few ? (int32_t)c->draws : 1;
     return EHM_OK;
+}
+
+static void begin_out(ehm_eval_out *out) {
+    out->task = "linear", out->metrics = metrics, out->n_metrics = N_METRICS, out->i_best = -1, out->wide = true;
+}
+
+ehm_code ehm_eval_linear_rows(ehm_eval_out *out, const ehm_config *c, ehm_dev *d, const char *model, ehm_dataset *classes, ehm_features *ftrain,
+                              ehm_features *ftest, ehm_arena *a, ehm_err *err) {
+    job j = {.c = c, .out = out, .a = a};
+    begin_out(out);
+    EHM_TRY(check(&j, err));
+    EHM_TRY(prepare(&j, classes, ftrain, ftest, err));
+    EHM_TRY(run_pools(&j, d, model, true, ftrain, ftest, err));
+    out->i_best = to_quote(&j)->first_row;
+    return intervals(&j, err);
 }
 
 static ehm_code run_linear(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
@@ -404,7 +552,7 @@ static ehm_code run_linear(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *
     ehm_dataset *train = NULL, *test = NULL;
     ehm_features ftest = {0}, fother = {0};
     ehm_code rc;
-    out->task = "linear", out->metrics = metrics, out->n_metrics = N_METRICS, out->i_best = -1, out->wide = true;
+    begin_out(out);
     out->protocol = c->standardise ? "protocol: frozen encoder, evaluation transform, features to mean 0 and deviation 1 over the training set; softmax "
                                      "regression, C * sum of log losses + ||W||^2 / 2 (scikit-learn's LogisticRegression), L-BFGS; C and the row to quote (<) by "
                                      "held-out training pictures, then fitted to all; intervals: bootstrap, 2,000 draws (training seeds are not covered)"
@@ -412,19 +560,27 @@ static ehm_code run_linear(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *
                                      "||W||^2 / 2 (scikit-learn's LogisticRegression), L-BFGS; C and the row to quote (<) by held-out training pictures, then "
                                      "fitted to all; intervals: bootstrap, 2,000 draws (training seeds are not covered)";
     EHM_TRY(check(&j, err));
+    if (j.mae)
+        out->protocol = "protocol: linear probing of masked autoencoders (He et al. 2022, A.1): frozen encoder, random resized crops (area 0.08 to 1) and "
+                        "flips, features computed anew each epoch; batch norm without an affine part, linear layer, LARS (trust 0.001, momentum 0.9), half "
+                        "cosine; test: evaluation transform, running moments; the row to quote (<) by training loss; intervals: bootstrap, 2,000 draws "
+                        "(training seeds are not covered)";
     if ((rc = ehm_model_open(&m, c->model, &opt, err))) goto done;
-    if ((rc = ehm_model_takes_channels(m, c->channels, err))) goto done;
+    if ((rc = ehm_model_takes_channels(m, c->channels, err)) || (rc = ehm_eval_check_depths(m, c, err))) goto done;
     if ((rc = ehm_eval_open_pair(&train, &test, c, ehm_model_shape(m)->channels, err))) goto done;
-    if ((rc = run_model(&j, m, c->model, train, test, &ftest, true, err))) goto done;
+    ehm_code (*run)(job *, ehm_model *, const char *, ehm_dataset *, ehm_dataset *, ehm_features *, bool, ehm_err *) = j.mae ? run_model_mae : run_model;
+    if ((rc = run(&j, m, c->model, train, test, &ftest, true, err))) goto done;
     const probe *best = to_quote(&j);
     out->i_best = best->first_row;
     if (c->predictions && (rc = ehm_eval_write_predictions(best->guess, c->predictions, train, test ? test : train, &ftest, err))) goto done;
-    if (c->confusion && (rc = write_confusion(&j, best, train, &ftest, err))) goto done;
+    if (c->confusion &&
+        (rc = ehm_eval_write_confusion(out, ftest.labels, best->guess, ftest.n, j.n_draws, c->confusion, train, a, err)))
+        goto done;
     if (c->against) {
         ehm_model_close(m);
         m = NULL;
         if ((rc = ehm_model_open(&m, c->against, &opt, err)) || (rc = ehm_model_takes_channels(m, ehm_dataset_channels(train), err)) ||
-            (rc = run_model(&j, m, c->against, train, test, &fother, false, err)))
+            (rc = run(&j, m, c->against, train, test, &fother, false, err)))
             goto done;
     }
     add_notes(&j, train, test != NULL);
@@ -441,10 +597,10 @@ done:
 
 const ehm_eval_task ehm_eval_task_linear = {
     .name = "linear",
-    .summary = "linear probe on frozen features: L2-regularised softmax regression, strength by held-out pictures, raw pixels as a reference",
-    .source = "Alain and Bengio 2016; objective as scikit-learn's LogisticRegression",
+    .summary = "linear probe on frozen features: L2-regularised softmax regression, strength by held-out pictures, raw pixels as a reference; or MAE's protocol",
+    .source = "Alain and Bengio 2016; objective as scikit-learn's LogisticRegression; protocol mae: He et al. 2022, A.1",
     .metrics = metrics,
     .n_metrics = N_METRICS,
-    .groups = "linear,pools",
+    .groups = "linear,pools,depths,confusion,batch,train",
     .run = run_linear,
 };

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PURITY, SWAPPED, MINUS_SWAPPED, MINUS_MOVED, SHARE, AGREEMENT, POPULARITY, SINK, ENTROPY };
+enum { PURITY, BEST_NODE, BEST_CUT, LABEL_CUT, SWAPPED, MINUS_SWAPPED, MINUS_MOVED, SHARE, AGREEMENT, POPULARITY, SINK, ENTROPY };
 static const ehm_metric metrics[] = {
-    [PURITY] = {"purity", "", true},           [SWAPPED] = {"swapped", "", false},     [MINUS_SWAPPED] = {"own - swapped", "", true},
+    [PURITY] = {"purity", "", true},           [BEST_NODE] = {"best node IoU", "", true}, [BEST_CUT] = {"best cut IoU", "", true},
+    [LABEL_CUT] = {"label cut IoU", "", true},
+    [SWAPPED] = {"swapped", "", false},     [MINUS_SWAPPED] = {"own - swapped", "", true},
     [MINUS_MOVED] = {"own - moved", "", true}, [SHARE] = {"K_eff / K", "", true},      [AGREEMENT] = {"agreement", "", true},
     [POPULARITY] = {"popularity", "", false},  [SINK] = {"sink index", "", false},     [ENTROPY] = {"entropy", "", true}};
-enum { KINDS_MAX = 128 + 2 };
+enum { KINDS_MAX = 3 * 128 + 2 };
 
 /* ---- what is compared ---- */
 
@@ -50,13 +52,34 @@ static bool by_layers(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base
     return third != NULL;
 }
 
+/* What a tree may be made of: attention of each layer in two ways, hidden states after each. The sources that look at no model are the pass's own. */
+static bool by_source(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base, int32_t depth, ehm_arena *a) {
+    static const struct { const char *name; ehm_sim_kind kind; } way[] = {{"profile", EHM_SIM_PROFILE}, {"direct", EHM_SIM_DIRECT}};
+    add_kind(v, n, "own", base);
+    for (int w = 0; w < 2; w++)
+        for (int32_t i = 0; i < depth; i++) {
+            ehm_affinity_opt o = *base;
+            char *name = ehm_arena_printf(a, "%s, layer %d", way[w].name, i);
+            if (!name) return false;
+            o.kind = way[w].kind, o.per_head = o.standardise = false, o.n_layers = 1, o.layer[0] = i;
+            add_kind(v, n, name, &o);
+        }
+    for (int32_t i = 0; i <= depth; i++) {
+        char *name = i < depth ? ehm_arena_printf(a, "hidden, layer %d", i) : ehm_arena_strdup(a, "hidden, final norm");
+        if (!name) return false;
+        add_kind(v, n, name, base);
+        v[*n - 1].hidden = i < depth ? i + 1 : EHM_TREE_LAST_HIDDEN;
+    }
+    return true;
+}
+
 static ehm_code kinds_of(ehm_tree_kind *v, int32_t *n, const ehm_config *c, const ehm_vit_shape *s, ehm_arena *a, ehm_err *err) {
     ehm_affinity_opt o;
     EHM_TRY(ehm_affinity_opt_of(&o, c, s, err));
     *n = 0;
     if (!c->by) add_kind(v, n, "own", &o);
     else if (!strcmp(c->by, "similarity")) by_similarity(v, n, &o);
-    else if (!by_layers(v, n, &o, s->depth, a)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
+    else if (!strcmp(c->by, "source") ? !by_source(v, n, &o, s->depth, a) : !by_layers(v, n, &o, s->depth, a)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
     return EHM_OK;
 }
 
@@ -80,6 +103,20 @@ static ehm_code add(table *t, const char *what, int32_t metric, const float *x, 
     return EHM_OK;
 }
 
+static ehm_code add_fits(table *t, bool own, ehm_err *err) {
+    const ehm_tree_pass *p = t->p;
+    const ehm_tree_kind *k = &p->kinds[0];
+    for (int32_t i = 0; i < 3; i++) {
+        EHM_TRY(add(t, "own", BEST_NODE + i, k->fit.of[i], NULL, err));
+        EHM_TRY(add(t, "swapped", BEST_NODE + i, k->swapped_fit.of[i], NULL, err));
+        if (!own) continue;
+        EHM_TRY(add(t, "spatial", BEST_NODE + i, p->spatial_fit.of[i], NULL, err));
+        EHM_TRY(add(t, "pixels", BEST_NODE + i, p->pixels_fit.of[i], NULL, err));
+        EHM_TRY(add(t, "noise", BEST_NODE + i, p->noise_fit.of[i], NULL, err));
+    }
+    return EHM_OK;
+}
+
 static ehm_code one_kind(table *t, bool own, ehm_err *err) {
     const ehm_tree_pass *p = t->p;
     const ehm_tree_kind *k = &p->kinds[0];
@@ -95,6 +132,7 @@ static ehm_code one_kind(table *t, bool own, ehm_err *err) {
         }
         EHM_TRY(add(t, "own - swapped", PURITY, k->purity, k->swapped, err));
         EHM_TRY(add(t, "own - moved", PURITY, k->purity, k->moved, err));
+        EHM_TRY(add_fits(t, own, err));
     }
     EHM_TRY(add(t, ehm_arena_printf(t->a, "at %d nodes", p->k_end), SHARE, k->share, NULL, err));
     if (p->has_halves) {
@@ -125,6 +163,28 @@ static ehm_code many_kinds(table *t, ehm_err *err) {
         EHM_TRY(add(t, k->name, POPULARITY, k->popularity, NULL, err));
     }
     return EHM_OK;
+}
+
+static ehm_code add_source(table *t, const char *what, const float *purity, const ehm_tree_fits *fit, ehm_err *err) {
+    EHM_TRY(add(t, what, PURITY, purity, NULL, err));
+    for (int32_t i = 0; i < 3; i++) EHM_TRY(add(t, what, BEST_NODE + i, fit->of[i], NULL, err));
+    return EHM_OK;
+}
+
+/* --by source: every tree against the same labels. */
+static ehm_code sources(table *t, bool own, ehm_err *err) {
+    const ehm_tree_pass *p = t->p;
+    for (int32_t i = 0; i < p->n_kinds; i++) EHM_TRY(add_source(t, p->kinds[i].name, p->kinds[i].purity, &p->kinds[i].fit, err));
+    if (own) t->out->i_best = BEST_NODE - PURITY; /* of the first kind */
+    EHM_TRY(add_source(t, "own, swapped", p->kinds[0].swapped, &p->kinds[0].swapped_fit, err));
+    if (!own) return EHM_OK; /* the rest looks at no model */
+    EHM_TRY(add_source(t, "pixels", p->pixels, &p->pixels_fit, err));
+    EHM_TRY(add_source(t, "coordinates", p->spatial, &p->spatial_fit, err));
+    return add_source(t, "noise", p->noise, &p->noise_fit, err);
+}
+
+static ehm_code add_table(table *t, const char *by, bool own, ehm_err *err) {
+    return !by ? one_kind(t, own, err) : !strcmp(by, "source") ? sources(t, own, err) : many_kinds(t, err);
 }
 
 /* Mean and interval over the pictures that have the number. */
@@ -220,7 +280,7 @@ static ehm_code look(ehm_tree_pass *p, ehm_model **m, ehm_dataset **ds, const ch
     ehm_config own = *c;
     EHM_TRY(ehm_model_open(m, spec, &opt, err));
     EHM_TRY(ehm_model_takes_channels(*m, c->channels, err));
-    EHM_TRY(ehm_model_settings(*m, &own, "tree,linkage,mask,transform", a, err));
+    EHM_TRY(ehm_model_settings(*m, &own, "tree,linkage,mask,transform,crop,fit", a, err));
     int32_t channels = ehm_model_shape(*m)->channels;
     if (*ds && ehm_dataset_channels(*ds) != channels)
         return EHM_FAIL(err, EHM_E_MISMATCH, "%s takes %d channels and %s takes %d: they cannot look at the same pictures", c->model,
@@ -237,7 +297,11 @@ static ehm_code look(ehm_tree_pass *p, ehm_model **m, ehm_dataset **ds, const ch
     p->kinds = EHM_NEW_N(a, ehm_tree_kind, KINDS_MAX);
     if (!p->kinds) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
     EHM_TRY(kinds_of(p->kinds, &p->n_kinds, &own, ehm_model_shape(*m), a, err));
-    p->controls = !c->by, p->level = c->level;
+    p->controls = !c->by, p->baselines = c->by && !strcmp(c->by, "source"), p->level = c->level;
+    if (p->baselines && !ehm_dataset_n_map_classes(*ds)) {
+        EHM_FAIL(err, EHM_E_MISMATCH, "%s has no label maps, and --by source compares trees with them", ehm_dataset_spec(*ds));
+        return EHM_HINT(err, "--by layers and --by similarity have measures that need none"), EHM_E_MISMATCH;
+    }
     return ehm_tree_pass_run(p, *m, *ds, &own, err);
 }
 
@@ -276,7 +340,10 @@ static void add_notes(ehm_eval_out *out, const table *t, const ehm_config *c, eh
     ehm_str_free(&fell);
     if (!p->has_halves && p->controls) ehm_eval_note(out, a, "one layer has no halves to compare");
     if (p->controls && t->n_keep > EHM_TREE_ENTROPY_PICTURES) ehm_eval_note(out, a, "entropy is of the first %d pictures", EHM_TREE_ENTROPY_PICTURES);
-    if (c->by && p->has_labels) ehm_eval_note(out, a, "< is the most own - swapped among those with K_eff / K of 0.5 or more");
+    if (p->baselines && p->has_labels && p->n_patches <= EHM_TREE_CUT_MOST)
+        ehm_eval_note(out, a, "best cut IoU is 1 for any tree of %d patches, for cuts of up to %d nodes come down to single ones: look at the other two",
+                      p->n_patches, EHM_TREE_CUT_MOST);
+    if (c->by && p->has_labels && !p->baselines) ehm_eval_note(out, a, "< is the most own - swapped among those with K_eff / K of 0.5 or more");
 }
 
 static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
@@ -289,7 +356,8 @@ static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a,
     out->what_title = c->by ? c->by : "what", out->wide = c->by != NULL;
     out->protocol = "protocol: random crops as in training; dendrogram purity (Heller and Ghahramani 2005) over all pairs of patches with the same label, a patch's "
                     "label being its pixels' majority; swapped: the next picture's tree, moved: the own tree shifted and turned, spatial: positions, pixels: colours and "
-                    "positions, noise: nothing; K_eff = N^2 / sum of squared node sizes; agreement: adjusted Rand index of the cuts at k_end; popularity: R^2 of "
+                    "positions, noise: nothing; best node IoU: mean over a picture's labels of the best intersection over union of any node; best cut IoU: the best mean "
+                    "over labels of cuts into 2 to 64 nodes, each named by its majority; label cut IoU: the cut into as many nodes as labels; K_eff = N^2 / sum of squared node sizes; agreement: adjusted Rand index of the cuts at k_end; popularity: R^2 of "
                     "u_i + u_j in the similarity; sink index: largest column sum over the mean one; entropy: of mean attention, over log N; intervals: bootstrap "
                     "over pictures, 2,000 draws (training seeds are not covered)";
     EHM_TRY(check(c, err));
@@ -302,13 +370,13 @@ static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a,
     }
     if ((rc = keep_of(&t, &p, c->against ? &q : NULL, ehm_dataset_spec(ds), err))) goto done;
     out->n_items = t.n_keep;
-    if ((rc = c->by ? many_kinds(&t, err) : one_kind(&t, true, err))) goto done;
+    if ((rc = add_table(&t, c->by, true, err))) goto done;
     int32_t n_own = out->n_rows;
     if (c->predictions && (rc = write_lines(&t, n_own, ds, c->predictions, err))) goto done;
     add_notes(out, &t, c, ds, a);
     if (c->against) {
         t.p = &q, t.model = c->against;
-        if ((rc = c->by ? many_kinds(&t, err) : one_kind(&t, false, err))) goto done;
+        if ((rc = add_table(&t, c->by, false, err))) goto done;
         for (int32_t i = 0; i < q.n_kinds; i++)
             if (q.kinds[i].fell_back) {
                 ehm_eval_note(out, a, "%s has no mean attention of these layers beside it; profile stands for residual", c->against);
@@ -316,7 +384,7 @@ static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a,
             }
     }
     if ((rc = intervals(out, n_own, err))) goto done;
-    if (c->by) choose(out, n_own);
+    if (c->by && !p.baselines) choose(out, n_own);
 done:
     ehm_tree_pass_free(&p);
     ehm_tree_pass_free(&q);

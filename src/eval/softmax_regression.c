@@ -193,6 +193,12 @@ ehm_code ehm_softreg_objective(double *value, double *gradient, ehm_softreg *s, 
     return EHM_OK;
 }
 
+/* A C without bound leaves nothing of the penalty. */
+ehm_code ehm_softreg_mean_loss(double *value, double *gradient, ehm_softreg *s, const double *w, const ehm_softreg_set *set, ehm_err *err) {
+    EHM_TRY(check_set(s, set, 1, err));
+    return mean_objective(value, gradient, s, w, set, INFINITY, err);
+}
+
 /* ---- L-BFGS (Nocedal and Wright 2006, 7.4) ---- */
 
 typedef struct {

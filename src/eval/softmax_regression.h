@@ -40,6 +40,8 @@ int64_t ehm_softreg_count(const ehm_softreg *s);
 /* The objective at w, and its gradient [count] unless it is NULL. EHM_E_NUMERIC when a feature or w is not finite. */
 ehm_code ehm_softreg_objective(double *value, double *gradient, ehm_softreg *s, const double *w, const ehm_softreg_set *set,
                                double c, ehm_err *err);
+/* The mean log loss alone, without a penalty, and its gradient [count]: for other ways to minimise it. */
+ehm_code ehm_softreg_mean_loss(double *value, double *gradient, ehm_softreg *s, const double *w, const ehm_softreg_set *set, ehm_err *err);
 /* Moves w [count] from where it is to the minimum. opt NULL: the defaults. A fit that ends at max_iter is no error; the
  * report says so. Errors: EHM_E_NUMERIC, EHM_E_STOPPED when a stop was asked for. */
 ehm_code ehm_softreg_fit(double *w, ehm_softreg_report *report, ehm_softreg *s, const ehm_softreg_set *set, double c,

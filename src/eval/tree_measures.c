@@ -1,5 +1,7 @@
 #include "eval/tree_measures.h"
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* The normal equations of u have the closed form u_i = (r_i - U) / (n - 2), with r_i the off-diagonal row sums and U = sum u = sum r / 2 (n - 1). */
 double ehm_tree_popularity(const float *S, int32_t n) {
@@ -73,4 +75,109 @@ bool ehm_affinity_halves(ehm_affinity_opt *first, ehm_affinity_opt *second, cons
         h->layer[h->n_layers++] = o->layer[i];
     }
     return o->n_layers >= 2;
+}
+
+/* ---- nodes and cuts against labelled regions ---- */
+
+static int by_value(const void *a, const void *b) {
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+typedef struct {
+    const ehm_tree *t;
+    int32_t n, k;           /* leaves, regions */
+    int32_t *region;        /* [k] labels, ascending */
+    int32_t *count;         /* [2n-1,k] leaves of each region below a node */
+    int32_t *total;         /* [2n-1] labelled leaves below it */
+} regions;
+
+static bool regions_of(regions *r, const ehm_tree *t, const int32_t *label, ehm_arena *scratch) {
+    int32_t n = t->n, n_labelled = 0, k = 0;
+    *r = (regions){.t = t, .n = n, .region = EHM_NEW_N(scratch, int32_t, n)};
+    if (n < 2 || !r->region) return false;
+    for (int32_t i = 0; i < n; i++)
+        if (label[i] >= 0) r->region[n_labelled++] = label[i];
+    qsort(r->region, (size_t)n_labelled, sizeof *r->region, by_value);
+    for (int32_t i = 0; i < n_labelled; i++)
+        if (!i || r->region[i] != r->region[k - 1]) r->region[k++] = r->region[i];
+    r->k = k;
+    r->count = k ? EHM_NEW_N(scratch, int32_t, (size_t)(2 * n - 1) * (size_t)k) : NULL;
+    r->total = EHM_NEW_N(scratch, int32_t, 2 * n - 1);
+    if (!r->count || !r->total) return false;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t *at = label[i] < 0 ? NULL : bsearch(&label[i], r->region, (size_t)k, sizeof *at, by_value);
+        if (at) r->count[(int64_t)i * k + (at - r->region)] = r->total[i] = 1;
+    }
+    for (int32_t m = 0; m < n - 1; m++) {
+        int32_t *sum = r->count + (int64_t)(n + m) * k;
+        const int32_t *a = r->count + (int64_t)t->left[m] * k, *b = r->count + (int64_t)t->right[m] * k;
+        for (int32_t j = 0; j < k; j++) sum[j] = a[j] + b[j];
+        r->total[n + m] = r->total[t->left[m]] + r->total[t->right[m]];
+    }
+    return true;
+}
+
+static double best_node(const regions *r) {
+    const int32_t *all = r->count + (int64_t)(2 * r->n - 2) * r->k; /* the root's */
+    double sum = 0;
+    for (int32_t j = 0; j < r->k; j++) {
+        double best = 0;
+        for (int32_t v = 0; v < 2 * r->n - 1; v++) {
+            double both = r->count[(int64_t)v * r->k + j];
+            best = fmax(best, both / (r->total[v] + all[j] - both));
+        }
+        sum += best;
+    }
+    return sum / r->k;
+}
+
+/* both, taken [k]: leaves of the region in nodes that took its label; labelled leaves in those nodes. */
+static double cut_fit(const regions *r, const ehm_frontier *f, int32_t *both, int32_t *taken) {
+    const int32_t *all = r->count + (int64_t)(2 * r->n - 2) * r->k;
+    double sum = 0;
+    memset(both, 0, sizeof *both * (size_t)r->k), memset(taken, 0, sizeof *taken * (size_t)r->k);
+    for (int32_t i = 0; i < f->n_nodes; i++) {
+        const int32_t *c = r->count + (int64_t)f->node[i] * r->k;
+        int32_t most = 0;
+        for (int32_t j = 1; j < r->k; j++)
+            if (c[j] > c[most]) most = j;
+        both[most] += c[most], taken[most] += r->total[f->node[i]];
+    }
+    for (int32_t j = 0; j < r->k; j++) sum += (double)both[j] / (taken[j] + all[j] - both[j]);
+    return sum / r->k;
+}
+
+ehm_tree_fit ehm_tree_fit_of(const ehm_tree *t, const int32_t *label, ehm_arena *scratch) {
+    ehm_tree_fit out = {NAN, NAN, NAN};
+    ehm_frontier f;
+    ehm_err ignored = {0};
+    regions r;
+    if (!regions_of(&r, t, label, scratch) || ehm_frontier_new(&f, t->n, scratch, &ignored)) return out;
+    int32_t *work = EHM_NEW_N(scratch, int32_t, 2 * r.k), most = t->n < EHM_TREE_CUT_MOST ? t->n : EHM_TREE_CUT_MOST;
+    if (!work) return out;
+    out.best_node = best_node(&r), out.best_cut = 0;
+    for (int32_t k = 2; k <= most; k++) {
+        ehm_cut_count(&f, t, k);
+        out.best_cut = fmax(out.best_cut, cut_fit(&r, &f, work, work + r.k));
+    }
+    ehm_cut_count(&f, t, r.k);
+    out.label_cut = cut_fit(&r, &f, work, work + r.k);
+    return out;
+}
+
+void ehm_cosines(float *S, const float *x, int32_t n, int32_t D) {
+    for (int64_t i = 0; i < n; i++) { /* the diagonal holds squared norms until all pairs are done */
+        for (int64_t j = 0; j <= i; j++) {
+            double s = 0;
+            for (int32_t k = 0; k < D; k++) s += (double)x[i * D + k] * (double)x[j * D + k];
+            S[i * n + j] = (float)s;
+        }
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < i; j++) {
+            double norms = sqrt((double)S[i * n + i]) * sqrt((double)S[j * n + j]);
+            S[i * n + j] = S[j * n + i] = norms > 0 ? (float)((double)S[i * n + j] / norms) : 0;
+        }
+    for (int64_t i = 0; i < n; i++) S[i * n + i] = 1;
 }

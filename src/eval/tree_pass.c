@@ -28,7 +28,7 @@ typedef struct {
     float *S, *A, *colour;
     uint8_t *mirrored, *flat;
     int32_t *node[2];                    /* [batch,L] */
-    float *probs;
+    float *probs, *hidden;               /* hidden: [batch,1+L,D] */
     /* threads */
     ehm_arena scratch[THREADS_MAX];
     ehm_err errors[THREADS_MAX];
@@ -93,18 +93,27 @@ static ehm_code frontier_of(int32_t *node, const ehm_tree *tree, const ehm_mask_
     return EHM_OK;
 }
 
-/* Purity of a control's tree against picture p's labels. */
-static ehm_code control(float *out, walk *w, int source, int64_t p, const float *S, const float *colour, ehm_arena *scratch, ehm_err *err) {
+static float purity_and_fit(ehm_tree_fits *fit, walk *w, const ehm_tree *t, int64_t p, ehm_arena *scratch) {
+    const int32_t *label = w->labels + p * w->s->n_patches;
+    if (fit) {
+        ehm_tree_fit f = ehm_tree_fit_of(t, label, scratch);
+        fit->of[0][p] = (float)f.best_node, fit->of[1][p] = (float)f.best_cut, fit->of[2][p] = (float)f.label_cut;
+    }
+    return (float)ehm_tree_purity(t, label, scratch);
+}
+
+/* Purity of a control's tree against picture p's labels, and how it fits them unless fit is NULL. */
+static ehm_code control(float *out, ehm_tree_fits *fit, walk *w, int source, int64_t p, const float *S, const float *colour, ehm_arena *scratch, ehm_err *err) {
     ehm_tree t;
     bool flat;
     ehm_mask_in in = input_of(w, source, p, S, colour);
     EHM_TRY(ehm_tree_new(&t, w->s->n_patches, scratch, err));
     EHM_TRY(ehm_mask_tree(&t, &flat, &in, scratch, err));
-    *out = (float)ehm_tree_purity(&t, w->labels + p * w->s->n_patches, scratch);
+    *out = purity_and_fit(fit, w, &t, p, scratch);
     return EHM_OK;
 }
 
-static ehm_code noise(float *out, walk *w, int64_t p, ehm_arena *scratch, ehm_err *err) {
+static ehm_code noise(float *out, ehm_tree_fits *fit, walk *w, int64_t p, ehm_arena *scratch, ehm_err *err) {
     int64_t n = w->s->n_patches;
     ehm_tree t;
     float *S = EHM_NEW_N(scratch, float, n * n);
@@ -115,7 +124,7 @@ static ehm_code noise(float *out, walk *w, int64_t p, ehm_arena *scratch, ehm_er
         for (int64_t j = 0; j < i; j++) S[i * n + j] = S[j * n + i] = ehm_rng_f32(&r);
     EHM_TRY(ehm_tree_new(&t, (int32_t)n, scratch, err));
     EHM_TRY(ehm_tree_build(&t, S, EHM_F32, (int32_t)n, w->linkage, 0, work, err));
-    *out = (float)ehm_tree_purity(&t, w->labels + p * n, scratch);
+    *out = purity_and_fit(fit, w, &t, p, scratch);
     return EHM_OK;
 }
 
@@ -146,12 +155,12 @@ static ehm_code own_tree(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_
     EHM_TRY(frontier_of(k->node + p * n, &k->tree[p], &in, scratch, err));
     if (o->first && pass->controls) pass->sink[p] = (float)ehm_sink_index(w->A + i * n * n, (int32_t)n);
     if (!pass->has_labels) return EHM_OK;
-    k->purity[p] = (float)ehm_tree_purity(&k->tree[p], w->labels + p * n, scratch);
-    EHM_TRY(control(&k->moved[p], w, BY_MOVED, p, S, NULL, scratch, err));
-    if (!o->first || !pass->controls) return EHM_OK;
-    EHM_TRY(control(&pass->spatial[p], w, BY_SPATIAL, p, NULL, NULL, scratch, err));
-    EHM_TRY(control(&pass->pixels[p], w, BY_PIXELS, p, NULL, w->colour + i * n * w->s->channels, scratch, err));
-    return noise(&pass->noise[p], w, p, scratch, err);
+    k->purity[p] = purity_and_fit(&k->fit, w, &k->tree[p], p, scratch);
+    EHM_TRY(control(&k->moved[p], NULL, w, BY_MOVED, p, S, NULL, scratch, err));
+    if (!o->first || !pass->baselines) return EHM_OK;
+    EHM_TRY(control(&pass->spatial[p], &pass->spatial_fit, w, BY_SPATIAL, p, NULL, NULL, scratch, err));
+    EHM_TRY(control(&pass->pixels[p], &pass->pixels_fit, w, BY_PIXELS, p, NULL, w->colour + i * n * w->s->channels, scratch, err));
+    return noise(&pass->noise[p], &pass->noise_fit, w, p, scratch, err);
 }
 
 /* The frontier of S at k_end, into arg [batch,L]. */
@@ -188,7 +197,7 @@ static ehm_code next_picture(walk *w, int64_t p, void *arg, ehm_arena *scratch, 
     int64_t n = w->s->n_patches, q = (p + 1) % w->p->n;
     (void)err;
     k->position[p] = (float)ehm_adjusted_rand(k->node + p * n, k->node + q * n, (int32_t)n, scratch);
-    if (w->p->has_labels) k->swapped[p] = (float)ehm_tree_purity(&k->tree[q], w->labels + p * n, scratch);
+    if (w->p->has_labels) k->swapped[p] = purity_and_fit(&k->swapped_fit, w, &k->tree[q], p, scratch);
     return EHM_OK;
 }
 
@@ -224,9 +233,25 @@ static ehm_code entropies(walk *w, const ehm_batch *b, ehm_err *err) {
     return EHM_OK;
 }
 
+static ehm_code cosines(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    int64_t L = w->s->n_patches, D = w->s->embed_dim;
+    const bool *has_cls = arg;
+    (void)scratch, (void)err;
+    if (w->place[i] < 0) return EHM_OK;
+    ehm_cosines(w->S + i * L * L, w->hidden + i * (L + *has_cls) * D + *has_cls * D, (int32_t)L, (int32_t)D);
+    return EHM_OK;
+}
+
+static ehm_code hidden_similarity(walk *w, const ehm_tree_kind *k, const ehm_batch *b, ehm_err *err) {
+    bool has_cls = k->hidden != EHM_TREE_LAST_HIDDEN;
+    if (has_cls) EHM_TRY(ehm_model_hidden(w->m, b->pixels, b->type, w->n_batch, k->hidden, w->hidden, err));
+    else EHM_TRY(ehm_model_tokens(w->m, b->pixels, b->type, w->n_batch, NULL, NULL, w->hidden, err));
+    return each(w, w->n_batch, cosines, &has_cls, err);
+}
+
 /* Balancing is the mask's part of a kind of similarity. */
 static void use_kind(walk *w, const ehm_tree_kind *k) {
-    w->settings[BY_ATTENTION].balance = w->settings[BY_MOVED].balance = k->o.kind == EHM_SIM_BALANCED;
+    w->settings[BY_ATTENTION].balance = w->settings[BY_MOVED].balance = !k->hidden && k->o.kind == EHM_SIM_BALANCED;
 }
 
 static ehm_code controls_of_batch(walk *w, const ehm_batch *b, ehm_err *err) {
@@ -262,13 +287,14 @@ static ehm_code batch(walk *w, const ehm_batch *b, ehm_err *err) {
         w->place[i] = p->n++;
     }
     if (!w->n_batch) return EHM_OK;
-    if (p->controls && p->has_labels) mean_colours(w, b);
+    if (p->baselines && p->has_labels) mean_colours(w, b);
     for (int32_t k = 0; k < p->n_kinds; k++) {
         ehm_tree_kind *kind = &p->kinds[k];
         bool fell_back = false, first = k == 0;
         memset(w->flat, 0, (size_t)w->n_batch);
         use_kind(w, kind);
-        EHM_TRY(ehm_model_affinity(w->m, &kind->o, b->pixels, b->type, w->n_batch, w->S, first && p->controls ? w->A : NULL, NULL, &fell_back, err));
+        if (kind->hidden) EHM_TRY(hidden_similarity(w, kind, b, err));
+        else EHM_TRY(ehm_model_affinity(w->m, &kind->o, b->pixels, b->type, w->n_batch, w->S, first && p->controls ? w->A : NULL, NULL, &fell_back, err));
         kind->fell_back |= fell_back;
         EHM_TRY(each(w, w->n_batch, own_tree, &(own_arg){kind, first}, err));
         for (int32_t i = 0; i < w->n_batch; i++) kind->n_flat += w->place[i] >= 0 && w->flat[i];
@@ -284,6 +310,8 @@ static bool numbers(float **out, ehm_arena *a, int64_t n) {
     return true;
 }
 
+static bool fits(ehm_tree_fits *f, ehm_arena *a, int64_t n) { return numbers(&f->of[0], a, n) && numbers(&f->of[1], a, n) && numbers(&f->of[2], a, n); }
+
 static ehm_code memory(walk *w, ehm_err *err) {
     ehm_tree_pass *p = w->p;
     ehm_arena *a = &p->arena;
@@ -292,15 +320,20 @@ static ehm_code memory(walk *w, ehm_err *err) {
               (w->flat = EHM_NEW_N(a, uint8_t, B)) &&
               (w->S = EHM_NEW_N(a, float, B * L * L));
     ok = ok && (w->node[0] = EHM_NEW_N(a, int32_t, B * L)) && (w->node[1] = EHM_NEW_N(a, int32_t, B * L));
+    bool hidden = false;
+    for (int32_t k = 0; k < p->n_kinds; k++) hidden |= p->kinds[k].hidden != 0;
+    if (ok && hidden) ok = (w->hidden = EHM_NEW_N(a, float, B * (1 + L) * w->s->embed_dim));
+    if (ok && p->baselines)
+        ok = (w->colour = EHM_NEW_N(a, float, B * L * C)) && numbers(&p->spatial, a, N) && numbers(&p->pixels, a, N) && numbers(&p->noise, a, N) &&
+             fits(&p->spatial_fit, a, N) && fits(&p->pixels_fit, a, N) && fits(&p->noise_fit, a, N);
     if (ok && p->controls)
-        ok = (w->A = EHM_NEW_N(a, float, B * L * L)) && (w->colour = EHM_NEW_N(a, float, B * L * C)) &&
-             (w->mirrored = EHM_NEW_N(a, uint8_t, B * w->s->img_h * w->s->img_w * C * 4)) &&
-             (w->probs = EHM_NEW_N(a, float, (B < EHM_TREE_ENTROPY_PICTURES ? B : EHM_TREE_ENTROPY_PICTURES) * (1 + L) * (1 + L))) && numbers(&p->spatial, a, N) &&
-             numbers(&p->pixels, a, N) && numbers(&p->noise, a, N) && numbers(&p->split, a, N) && numbers(&p->flip, a, N) && numbers(&p->sink, a, N) &&
+        ok = (w->A = EHM_NEW_N(a, float, B * L * L)) && (w->mirrored = EHM_NEW_N(a, uint8_t, B * w->s->img_h * w->s->img_w * C * 4)) &&
+             (w->probs = EHM_NEW_N(a, float, (B < EHM_TREE_ENTROPY_PICTURES ? B : EHM_TREE_ENTROPY_PICTURES) * (1 + L) * (1 + L))) &&
+             numbers(&p->split, a, N) && numbers(&p->flip, a, N) && numbers(&p->sink, a, N) &&
              numbers(&p->entropy, a, N * w->s->depth);
     for (int32_t k = 0; ok && k < p->n_kinds; k++) {
         ehm_tree_kind *t = &p->kinds[k];
-        ok = numbers(&t->purity, a, N) && numbers(&t->swapped, a, N) && numbers(&t->moved, a, N) && numbers(&t->share, a, N) &&
+        ok = numbers(&t->purity, a, N) && numbers(&t->swapped, a, N) && numbers(&t->moved, a, N) && fits(&t->fit, a, N) && fits(&t->swapped_fit, a, N) && numbers(&t->share, a, N) &&
              numbers(&t->position, a, N) && numbers(&t->popularity, a, N) && (t->node = EHM_NEW_N(a, int32_t, N * L)) &&
              (t->tree = EHM_NEW_N(a, ehm_tree, N));
         for (int64_t i = 0; ok && i < N; i++) EHM_TRY(ehm_tree_new(&t->tree[i], (int32_t)L, a, err));
@@ -363,6 +396,7 @@ ehm_code ehm_tree_pass_run(ehm_tree_pass *p, ehm_model *m, ehm_dataset *ds, cons
     ehm_code rc;
     w->p = p, w->m = m, w->s = ehm_model_shape(m), w->pool = ehm_dev_pool(ehm_model_device(m)), w->seed = (uint64_t)cfg->seed;
     w->n_max = cfg->pictures < ehm_dataset_count(ds) ? cfg->pictures : ehm_dataset_count(ds);
+    p->baselines |= p->controls;
     p->has_labels = ehm_dataset_n_map_classes(ds) > 0;
     p->n_patches = w->s->n_patches, p->depth = w->s->depth;
     ehm_loader_opt opt = {.batch_size = ehm_model_batch(m),

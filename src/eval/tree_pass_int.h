@@ -12,13 +12,18 @@
 
 enum { EHM_TREE_ENTROPY_PICTURES = 64 }; /* the entropy of each block is a pass of its own: over the first so many */
 
+enum { EHM_TREE_LAST_HIDDEN = INT32_MAX };
+typedef struct { float *of[3]; } ehm_tree_fits; /* [n] best node, best cut and label cut IoU (tree_measures.h); labels only */
+
 /* A way to make similarities, and a number a picture [n] of the trees that come of it; NAN where there is none. */
 typedef struct {
     const char *name;
     ehm_affinity_opt o;
+    int32_t hidden;   /* not 0: cosines of patch tokens after so many blocks instead, or EHM_TREE_LAST_HIDDEN: after the final norm */
     bool fell_back;   /* residual without a mean: profile was taken */
     int64_t n_flat;
     float *purity, *swapped, *moved;     /* labels only */
+    ehm_tree_fits fit, swapped_fit;
     float *share;                        /* K_eff / K at k_end nodes */
     float *position, *popularity;        /* ARI with the next picture's frontier; R^2 of u_i + u_j */
     ehm_tree *tree;
@@ -29,13 +34,15 @@ typedef struct {
     /* given */
     ehm_tree_kind *kinds; int32_t n_kinds;
     bool quiet;                          /* no progress line */
-    bool controls;                       /* of kinds[0]: spatial, pixels, noise, halves, mirror image, attention */
+    bool baselines;                      /* spatial, pixels, noise: trees that look at no model */
+    bool controls;                       /* of kinds[0]: the baselines, halves, mirror image, attention */
     const char *level;                   /* "class", "object", "part" */
     /* found */
     int64_t n, n_bad, *ids;
     bool has_labels;
     int32_t n_patches, k_end, depth;
     float *spatial, *pixels, *noise;
+    ehm_tree_fits spatial_fit, pixels_fit, noise_fit;
     float *split, *flip, *sink;
     float *entropy;                      /* [depth,n], NAN from picture EHM_TREE_ENTROPY_PICTURES on */
     bool has_halves;

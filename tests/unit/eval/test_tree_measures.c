@@ -91,3 +91,52 @@ TEST(tree_measures, mirror_and_halves) {
     o.n_layers = 1;
     CHECK(!ehm_affinity_halves(&x, &y, &o));
 }
+
+static double next_number(char **at) {
+    char *end;
+    double v = strtod(*at, &end);
+    REQUIRE(end != *at);
+    *at = end;
+    return v;
+}
+
+TEST(tree_measures, fit_to_regions_and_cosines) {
+    enum { N = 100 };
+    ehm_arena a = {0}, scratch = {0};
+    ehm_err err = {0};
+    ehm_bytes text;
+    int n_cases = 0;
+    int32_t label[N];
+    double z[4 * N];
+    REQUIRE_OK(ehm_file_read(&text, ehm_test_path("tests/golden/best_cut/best_cut.txt"), &a, &err), &err);
+    char *at = (char *)text.data;
+    for (int n; (n = (int)next_number(&at)) > 0; n_cases++) {
+        ehm_tree t;
+        double node = next_number(&at), best = next_number(&at), of_labels = next_number(&at);
+        REQUIRE(n <= N);
+        for (int i = 0; i < n; i++) label[i] = (int32_t)next_number(&at);
+        for (int i = 0; i < 4 * (n - 1); i++) z[i] = next_number(&at);
+        REQUIRE_OK(ehm_tree_new(&t, n, &a, &err), &err);
+        REQUIRE_OK(ehm_tree_from_z(&t, z, n, &err), &err);
+        ehm_arena_reset(&scratch);
+        ehm_tree_fit fit = ehm_tree_fit_of(&t, label, &scratch);
+        CHECK_NEAR(fit.best_node, node, 1e-12);
+        CHECK_NEAR(fit.best_cut, best, 1e-12);
+        CHECK_NEAR(fit.label_cut, of_labels, 1e-12);
+        for (int i = 0; i < n; i++) label[i] = -1;
+        fit = ehm_tree_fit_of(&t, label, &scratch);
+        CHECK(isnan(fit.best_node) && isnan(fit.best_cut) && isnan(fit.label_cut));
+    }
+    CHECK_INT(n_cases, 9);
+    int rows = (int)next_number(&at), D = (int)next_number(&at);
+    float x[N], S[N];
+    for (int i = 0; i < rows * D; i++) x[i] = (float)next_number(&at);
+    ehm_cosines(S, x, rows, D);
+    for (int i = 0; i < rows * rows; i++) CHECK_NEAR(S[i], next_number(&at), 1e-6);
+    memset(x, 0, sizeof *x * (size_t)D);
+    ehm_cosines(S, x, rows, D);
+    CHECK(S[0] == 1 && S[1] == 0 && S[rows] == 0);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < rows; j++) CHECK(S[i * rows + j] == S[j * rows + i]);
+    ehm_arena_free(&a), ehm_arena_free(&scratch);
+}
