@@ -22,6 +22,8 @@ typedef struct {
     const float *items;         /* [n_items] the score of each test item, for paired intervals */
     bool has_diff;              /* against the row's partner of the second model */
     double diff, diff_lo, diff_hi;
+    const double *draws;        /* [EHM_BOOT_DRAWS] for a value that is no mean of items: what it is in each draw, the same items drawn for every model; NaN
+                                 * where it does not exist there. NULL: not given */
 } ehm_eval_row;
 typedef struct {
     const char *task, *protocol;    /* how it was measured, a sentence or two */
