@@ -20,7 +20,7 @@ typedef struct {
     const char *dtype;
     int32_t batch; /* 0: 64 */
 } ehm_model_opt;
-/* spec: a run folder, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
+/* spec: a run folder (unfinished: its newest checkpoint), RUN/checkpoints/NNNNNNNN, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
  * 0; size and channels of the preset, 3). Errors name what is missing. */
 ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err);
 void ehm_model_close(ehm_model *m);

@@ -10,7 +10,7 @@ enum { AFFINITY_BATCH = 16 }; /* pictures at once: attention of every head is th
 
 /* NAME in the run folder that the model is or lies in; NULL when there is none. */
 static char *beside(const ehm_model *m, const char *name, ehm_arena *a) {
-    const char *spec = m->spec;
+    const char *spec = m->ckpt_run ? m->ckpt_run : m->spec;
     if (ehm_starts(spec, "untrained:")) spec += strlen("untrained:");
     const char *slash = strrchr(spec, '/');
     char *dir = ehm_dir_exists(spec) ? ehm_arena_strdup(a, spec) : slash ? ehm_arena_strndup(a, spec, (size_t)(slash - spec)) : ehm_arena_strdup(a, ".");
@@ -31,11 +31,33 @@ static bool holds_layer(const char *list, int32_t layer, int32_t *at) {
     return false;
 }
 
+/* The same from the state of a run that goes on, whose settings say which layers it holds. */
+static bool mean_in_checkpoint(const ehm_model *m, const ehm_affinity_opt *o, float **out, ehm_arena *a) {
+    ehm_config c;
+    ehm_affinity_opt had;
+    ehm_err ignored = {0};
+    float *all;
+    ehm_config_init(&c);
+    if (ehm_model_settings(m, &c, "tree", a, &ignored) || ehm_affinity_opt_of(&had, &c, &m->info.shape, &ignored)) return false;
+    if (had.kind != EHM_SIM_RESIDUAL || had.per_head != o->per_head || had.raw_rows != o->raw_rows) return false;
+    int64_t L = m->info.shape.n_patches, C = o->per_head ? m->info.shape.num_heads : 1, each = C * L * L;
+    if (ehm_model_checkpoint_mean(&all, m, had.n_layers * each, a, &ignored) || !all) return false;
+    if (!(*out = EHM_NEW_N(a, float, (size_t)o->n_layers * (size_t)each))) return false;
+    for (int32_t i = 0; i < o->n_layers; i++) {
+        int32_t at = 0;
+        while (at < had.n_layers && had.layer[at] != o->layer[i]) at++;
+        if (at == had.n_layers) return false;
+        memcpy(*out + i * each, all + at * each, sizeof(float) * (size_t)each);
+    }
+    return true;
+}
+
 /* The stored mean of the layers asked for, in their order; false when the file does not have them in this way. */
 static bool stored_mean(const ehm_model *m, const ehm_affinity_opt *o, float **out, ehm_arena *a) {
     ehm_err ignored = {0};
     ehm_st *f = NULL;
     bool ok = false;
+    if (m->ckpt_run) return mean_in_checkpoint(m, o, out, a);
     if (ehm_starts(m->spec, "untrained:")) return false;
     char *path = beside(m, "attention_mean.safetensors", a);
     if (!path || ehm_st_open(&f, path, &ignored)) return false;

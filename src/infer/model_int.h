@@ -13,9 +13,15 @@ typedef struct {
     ehm_st *file;        /* weights to load over the start; NULL: none */
     bool untrained;
     uint64_t seed;       /* of the start */
+    char *ckpt_run;      /* the run folder whose checkpoint holds the weights; NULL: none. Owned */
+    int64_t ckpt_step;
 } ehm_model_source;
 ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);
 void ehm_model_source_close(ehm_model_source *s);
+/* Weights of a checkpoint into m, whose tables are those of its run. EHM_E_MISMATCH, EHM_E_FORMAT where the state is another's. */
+ehm_code ehm_model_checkpoint_load(ehm_model *m, ehm_err *err);
+/* The running mean of attention in it, count numbers; *out NULL where it has none of that size. */
+ehm_code ehm_model_checkpoint_mean(float **out, const ehm_model *m, int64_t count, ehm_arena *a, ehm_err *err);
 
 /* With a decoder the weights live in a method (opened forward only), which also reconstructs; without one
  * they are planned here. Features run the encoder over all patches in a pass of their own; its scratch and
@@ -23,6 +29,7 @@ void ehm_model_source_close(ehm_model_source *s);
 struct ehm_model {
     ehm_arena arena;
     char *spec;
+    char *ckpt_run; int64_t ckpt_step; /* weights come from this checkpoint of that run; NULL: not from one */
     ehm_weights_info info;
     ehm_dev *d; ehm_dtype act; int32_t batch;
     ehm_plan plan; bool planned;
