@@ -44,7 +44,8 @@ struct ehm_model {
     void *host_wide;                  /* doubles of the same count, on devices that have them */
     ehm_buf *probs; bool probs_per_head; /* made by the first look at attention: one picture's */
     ehm_affinity *affinity; ehm_affinity_opt affinity_opt; ehm_plan affinity_plan; /* made by the first look at similarity, again for other options */
-    int32_t affinity_batch; bool affinity_planned, affinity_fell_back;
+    int32_t affinity_batch; bool affinity_planned, affinity_fell_back, affinity_learns;
+    struct ehm_learned_mean *learned; /* means of attention that were learned from pictures; in arena */
 };
 void ehm_model_affinity_close(ehm_model *m);
 /* f32 from a view of the device's real type; n values. */
