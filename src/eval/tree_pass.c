@@ -389,6 +389,32 @@ static ehm_code all_batches(walk *w, ehm_loader *l, const char *spec, ehm_err *e
     return EHM_OK;
 }
 
+/* Mean attention of the very pictures that are looked at next, for every kind that subtracts one. */
+static ehm_code learn_means(walk *w, ehm_dataset *ds, const ehm_loader_opt *o, ehm_err *err) {
+    ehm_tree_pass *p = w->p;
+    ehm_loader_opt opt = *o;
+    ehm_code rc = EHM_OK;
+    char done[32], all[32];
+    opt.label_grid_h = opt.label_grid_w = 0;
+    for (int32_t k = 0; k < p->n_kinds && !rc; k++) {
+        ehm_loader *l = NULL;
+        if (p->kinds[k].o.kind != EHM_SIM_RESIDUAL) continue;
+        rc = ehm_loader_open(&l, ds, &opt, 0, err);
+        for (int64_t n = 0; n < w->n_max && !rc;) {
+            ehm_batch b;
+            if ((rc = ehm_loader_next(l, &b, err))) break;
+            int32_t take = b.n < w->n_max - n ? b.n : (int32_t)(w->n_max - n);
+            rc = ehm_model_learn_mean(w->m, &p->kinds[k].o, b.pixels, b.type, take, err);
+            n += take;
+            if (!rc && ehm_stop_asked()) rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped while mean attention was learned");
+            if (!p->quiet) ehm_progress(false, "mean attention of %s of %s pictures for %s", ehm_format_count(n, done), ehm_format_count(w->n_max, all), p->kinds[k].name);
+        }
+        ehm_loader_close(l);
+        if (!rc) rc = ehm_model_learn_mean(w->m, &p->kinds[k].o, NULL, EHM_U8, 0, err);
+    }
+    return rc;
+}
+
 ehm_code ehm_tree_pass_run(ehm_tree_pass *p, ehm_model *m, ehm_dataset *ds, const ehm_config *cfg, ehm_err *err) {
     walk *w = calloc(1, sizeof *w);
     if (!w) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to walk over a set");
@@ -416,7 +442,8 @@ ehm_code ehm_tree_pass_run(ehm_tree_pass *p, ehm_model *m, ehm_dataset *ds, cons
         rc = EHM_FAIL(err, EHM_E_CONFIG, "a grid of one patch has no tree");
         goto done;
     }
-    if ((rc = settings_of(w, cfg, err)) || (rc = memory(w, err)) || (rc = ehm_loader_open(&l, ds, &opt, 0, err)) ||
+    if ((rc = settings_of(w, cfg, err)) || (rc = memory(w, err)) ||
+        (!strcmp(cfg->tree_mean, "set") && (rc = learn_means(w, ds, &opt, err))) || (rc = ehm_loader_open(&l, ds, &opt, 0, err)) ||
         (rc = all_batches(w, l, ehm_dataset_spec(ds), err)))
         goto done;
     if (p->n < 2) {

@@ -20,7 +20,7 @@ typedef struct {
     const char *dtype;
     int32_t batch; /* 0: 64 */
 } ehm_model_opt;
-/* spec: a run folder, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
+/* spec: a run folder (unfinished: its newest checkpoint), RUN/checkpoints/NNNNNNNN, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
  * 0; size and channels of the preset, 3). Errors name what is missing. */
 ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err);
 void ehm_model_close(ehm_model *m);
@@ -60,6 +60,9 @@ ehm_code ehm_model_attention(ehm_model *m, const void *pixels, ehm_dtype type, i
  * and how. Residual takes the mean stored beside the model; without one, or for other layers, it falls back to profile (*fell_back, may be NULL). */
 ehm_code ehm_model_affinity(ehm_model *m, const ehm_affinity_opt *o, const void *pixels, ehm_dtype type, int32_t n, float *similarity,
                             float *attention, float *cls, bool *fell_back, ehm_err *err);
+/* Residual's mean learned from pictures at hand, for models without a stored one or for other layers than it holds: called with batches (n of 0 ends it), then
+ * ehm_model_affinity under the same o subtracts it. The bias-corrected average over calls of training (decay 0.99 for every 16 pictures). */
+ehm_code ehm_model_learn_mean(ehm_model *m, const ehm_affinity_opt *o, const void *pixels, ehm_dtype type, int32_t n, ehm_err *err);
 /* The settings of the named groups as the model's run had them, where c has only defaults; nothing without a run. For drawing and evaluating with
  * the run's own mask rule and tree. */
 ehm_code ehm_model_settings(const ehm_model *m, ehm_config *c, const char *groups, ehm_arena *a, ehm_err *err);

@@ -109,6 +109,7 @@ static ehm_code put_weights(ehm_model *m, const ehm_model_source *src, ehm_err *
     ehm_weights_report rep;
     if (m->method) ehm_method_init(m->method, m->d, src->seed);
     else ehm_weights_init(m->weights, m->d, src->seed);
+    if (m->ckpt_run) EHM_TRY(ehm_model_checkpoint_load(m, err));
     if (src->file) EHM_TRY(ehm_weights_load(m->weights, m->d, src->file, src->untrained, &rep, err));
     if (m->method)
         EHM_TRY(ehm_method_set_stats(m->method, m->d, m->info.mean, m->info.std, s->channels, err));
@@ -140,6 +141,13 @@ ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *
         goto done;
     }
     m->info = src.info;
+    if (src.ckpt_run) {
+        m->ckpt_step = src.ckpt_step;
+        if (!(m->ckpt_run = ehm_arena_strdup(&m->arena, src.ckpt_run))) {
+            rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the model");
+            goto done;
+        }
+    }
     if ((rc = ehm_dev_open(&m->d, opt->device ? opt->device : "auto", opt->threads, err))) goto done;
     if ((rc = choose_type(m, opt->dtype, err))) goto done;
     if ((rc = fit_plan(m, opt->batch, err))) goto done;

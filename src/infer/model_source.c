@@ -5,6 +5,7 @@
 #include "runs/run.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char untrained_prefix[] = "untrained:";
@@ -147,24 +148,57 @@ static ehm_code untrained_preset(ehm_model_source *s, const char *name, ehm_err 
     return EHM_OK;
 }
 
+/* A run that has not finished is what its newest checkpoint holds; a folder under checkpoints/ is that one. */
+static ehm_code from_checkpoint(ehm_model_source *s, const char *run, int64_t step, ehm_err *err) {
+    size_t n = strlen(run) + 1;
+    EHM_TRY(untrained_run(s, run, err));
+    if (!(s->ckpt_run = malloc(n))) return EHM_FAIL(err, EHM_E_MEMORY, "no memory");
+    memcpy(s->ckpt_run, run, n);
+    s->ckpt_step = step;
+    ehm_st_close(s->file); /* what the run started from is overwritten as a whole */
+    s->file = NULL;
+    return EHM_OK;
+}
+
+/* RUN/checkpoints/00000120 of a run: its step, -1 for any other folder. */
+static int64_t step_of_folder(const char *dir, char **run, ehm_arena *a) {
+    size_t n = strlen(dir);
+    while (n && dir[n - 1] == '/') n--;
+    size_t name = n, up;
+    while (name && dir[name - 1] != '/') name--;
+    for (up = name; up && dir[up - 1] == '/'; up--) continue;
+    static const char parent[] = "checkpoints";
+    size_t m = sizeof parent - 1;
+    int64_t step;
+    char *text = ehm_arena_strndup(a, dir + name, n - name);
+    if (!text || up < m || memcmp(dir + up - m, parent, m) || !ehm_parse_i64(text, &step) || step < 0) return -1;
+    for (up -= m; up > 1 && dir[up - 1] == '/'; up--) continue;
+    *run = up ? ehm_arena_strndup(a, dir, up) : ehm_arena_strdup(a, ".");
+    return *run && ehm_run_is_folder(*run) ? step : -1;
+}
+
 static ehm_code run_folder(ehm_model_source *s, const char *dir, ehm_err *err) {
     ehm_arena a = {0};
-    char *path = ehm_path_join(&a, dir, "model.safetensors");
+    char *path = ehm_path_join(&a, dir, "model.safetensors"), *run = NULL;
     ehm_code rc;
+    int64_t step;
     if (!path) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory");
-    } else if (!ehm_file_exists(path)) {
-        bool run = ehm_run_is_folder(dir);
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder%s", dir,
-                      run ? "; the run has not finished" : ", so it is no run folder");
-        if (run)
-            EHM_HINT(
-                err,
-                "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step",
-                dir, dir);
-        else EHM_HINT(err, "a model is a run folder, a safetensors file, untrained:RUN or untrained:PRESET");
-    } else {
+    } else if (ehm_file_exists(path)) {
         rc = from_file(s, path, dir, err);
+    } else if ((step = step_of_folder(dir, &run, &a)) >= 0) {
+        rc = from_checkpoint(s, run, step, err);
+    } else if (!ehm_run_is_folder(dir)) {
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder, so it is no run folder", dir);
+        EHM_HINT(err, "a model is a run folder, one of its checkpoints, a safetensors file, untrained:RUN or untrained:PRESET");
+    } else if ((step = ehm_ckpt_newest(dir, err)) >= 0) {
+        ehm_log(EHM_LOG_NOTE, "%s: the run has not finished; the model is its checkpoint of step %lld", dir, (long long)step);
+        rc = from_checkpoint(s, dir, step, err);
+    } else if (err && err->code) {
+        rc = err->code;
+    } else {
+        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: the run has not finished, and has no checkpoint yet", dir);
+        EHM_HINT(err, "ehm pretrain --resume --out %s finishes it; untrained:%s is the model before its first step", dir, dir);
     }
     ehm_arena_free(&a);
     return rc;
@@ -196,5 +230,6 @@ ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err 
 
 void ehm_model_source_close(ehm_model_source *s) {
     ehm_st_close(s->file);
-    s->file = NULL;
+    free(s->ckpt_run);
+    s->file = NULL, s->ckpt_run = NULL;
 }

@@ -13,6 +13,8 @@ typedef struct {
     ehm_st *file;        /* weights to load over the start; NULL: none */
     bool untrained;
     uint64_t seed;       /* of the start */
+    char *ckpt_run;      /* the run folder whose checkpoint holds the weights; NULL: none. Owned */
+    int64_t ckpt_step;
 } ehm_model_source;
 /* spec as ehm_model_open's. */
 ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err *err);

@@ -20,11 +20,20 @@ ehm: untrained:pio: "pio" is neither a run folder nor a preset
 [2]
 $ mkdir folder && ehm embed --model folder --data scenes:1:4:32 --out f.npy
 ehm: folder: no model.safetensors in this folder, so it is no run folder
-  hint:  a model is a run folder, a safetensors file, untrained:RUN or untrained:PRESET
+  hint:  a model is a run folder, one of its checkpoints, a safetensors file, untrained:RUN or untrained:PRESET
 [1]
-$ cp -r run unfinished && rm unfinished/model.safetensors unfinished/DONE && ehm embed --model unfinished --data scenes:1:4:32 --out f.npy
-ehm: unfinished: no model.safetensors in this folder; the run has not finished
-  hint:  ehm pretrain --resume --out unfinished finishes it; untrained:unfinished is the model before its first step
+$ cp -r run unfinished && rm unfinished/model.safetensors unfinished/DONE && ehm embed --model unfinished --data scenes:1:4:32 --out of/checkpoint.npy
+note: unfinished: the run has not finished; the model is its checkpoint of step 1
+...
+$ ehm embed --model run --data scenes:1:4:32 --out of/run.npy --quiet && ehm embed --model unfinished/checkpoints/00000001/ --data scenes:1:4:32 --out of/step.npy --quiet && cmp of/checkpoint.npy of/run.npy && cmp of/step.npy of/run.npy && echo the same
+...
+the same
+$ cp -r unfinished early && rm -r early/checkpoints && ehm embed --model early --data scenes:1:4:32 --out f.npy
+ehm: early: the run has not finished, and has no checkpoint yet
+  hint:  ehm pretrain --resume --out early finishes it; untrained:early is the model before its first step
+[1]
+$ cp -r unfinished torn && printf x >torn/checkpoints/00000001/state.bin && ehm embed --model torn --data scenes:1:4:32 --out f.npy
+...
 [1]
 $ echo text >text && ehm embed --model text --data scenes:1:4:32 --out f.npy
 ehm: text: not a safetensors file (5 bytes)

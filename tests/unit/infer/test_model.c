@@ -294,3 +294,32 @@ TEST(model, run_dataset) {
     free(a.rows), free(b.rows);
     ehm_model_close(m);
 }
+
+/* What is learned from one picture leaves nothing of it: every row is constant then, and a constant correlates 0. */
+TEST(model, learned_mean_of_one_picture) {
+    enum { L = 64, PX = 64 * 64 * 3 };
+    ehm_err err = {0};
+    ehm_model *m;
+    ehm_model_opt opt = {.device = "ref", .dtype = "f32", .batch = 2};
+    ehm_affinity_opt all = {.kind = EHM_SIM_RESIDUAL, .n_layers = 4, .layer = {0, 1, 2, 3}}, some = {.kind = EHM_SIM_RESIDUAL, .n_layers = 2, .layer = {1, 3}};
+    bool fell_back = false;
+    float largest[3] = {0};
+    uint8_t *px = malloc(PX);
+    float *S = malloc(sizeof *S * L * L);
+    for (int32_t i = 0; i < PX; i++) px[i] = (uint8_t)(i * 37 % 251);
+    REQUIRE_OK(ehm_model_open(&m, "untrained:pico", &opt, &err), &err);
+    for (int k = 0; k < 3; k++) {
+        REQUIRE_OK(ehm_model_affinity(m, k < 2 ? &all : &some, px, EHM_U8, 1, S, NULL, NULL, &fell_back, &err), &err);
+        CHECK_INT(fell_back, k == 0);
+        for (int32_t i = 0; i < L * L; i++) largest[k] = fmaxf(largest[k], i % (L + 1) ? fabsf(S[i]) : 0);
+        if (k) continue;
+        REQUIRE_OK(ehm_model_learn_mean(m, &all, px, EHM_U8, 1, &err), &err);
+        REQUIRE_OK(ehm_model_learn_mean(m, &all, NULL, EHM_U8, 0, &err), &err);
+    }
+    CHECK(largest[0] > 0.1);
+    CHECK(largest[1] < 1e-6 && largest[2] < 1e-6); /* a part of the layers needs no learning of its own */
+    all.kind = EHM_SIM_DIRECT;
+    CHECK_FAILS(ehm_model_learn_mean(m, &all, px, EHM_U8, 1, &err), &err, EHM_E_ARG, "it is residual's");
+    ehm_model_close(m);
+    free(px), free(S);
+}
