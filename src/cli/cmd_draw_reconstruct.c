@@ -26,7 +26,7 @@ ehm_code ehm_draw_run_reconstruct(const ehm_config *c, ehm_out *out, ehm_err *er
     if ((rc = ehm_reconstruct(r, in.model, s, n, rule.rule, rule.arg, &rule.settings, how, (uint64_t)c->seed,
                               out->arena, err)))
         goto done;
-    if ((rc = ehm_reconstruct_sheet(&sheet, r, n, in.model, c->mask, c->mask_ratio, how, out->arena, err)))
+    if ((rc = ehm_reconstruct_sheet(&sheet, r, n, in.model, NULL, c->mask, c->mask_ratio, how, out->arena, err)))
         goto done;
     if ((rc = ehm_draw_write(c, &sheet, err))) goto done;
     double loss = 0;

@@ -74,13 +74,15 @@ static ehm_code draw(look *l, ehm_err *err) {
     if (rule.source.needs & EHM_MASK_NEEDS_OTHER && ehm_dataset_count(rule.source.pictures) < 2) return EHM_OK;
     EHM_TRY(ehm_study_read(s, &n, &rule.source, DRAWN, a, err));
     if (!n) return EHM_OK;
+    const char *when = ehm_arena_printf(a, "step %lld, epoch %.1f", (long long)l->at->step, l->at->epoch);
+    if (!when) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a title");
     ehm_study_masks m;
     EHM_TRY(ehm_study_draw_masks(&m, &s[0], rule.rule, rule.arg, &rule.settings, &l->u, 1, MASKS, seed, a, err));
-    EHM_TRY(ehm_study_masks_sheet(&sheet, &s[0], &m, ehm_arena_printf(a, "step %lld, epoch %.1f", (long long)l->at->step, l->at->epoch), a, err));
+    EHM_TRY(ehm_study_masks_sheet(&sheet, &s[0], &m, when, a, err));
     EHM_TRY(write_sheet(l, "masks", &sheet, err));
     if (!ehm_reconstruct_check(l->m, l->c->mask_ratio, NULL)) {
         EHM_TRY(ehm_reconstruct(r, l->m, s, n, rule.rule, rule.arg, &rule.settings, how, seed, a, err));
-        EHM_TRY(ehm_reconstruct_sheet(&sheet, r, n, l->m, l->c->mask, l->c->mask_ratio, how, a, err));
+        EHM_TRY(ehm_reconstruct_sheet(&sheet, r, n, l->m, when, l->c->mask, l->c->mask_ratio, how, a, err));
         EHM_TRY(write_sheet(l, "reconstruct", &sheet, err));
     }
     if (!trees) return EHM_OK;

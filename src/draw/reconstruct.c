@@ -169,7 +169,7 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, ehm_model *m, const ehm_study 
     return rc;
 }
 
-ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m,
+ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m, const char *title,
                                const char *rule, double mask_ratio, ehm_unnorm how, ehm_arena *a,
                                ehm_err *err) {
     static const char *const heads[4] = {"original", "masked", "reconstruction", "with visible pasted"};
@@ -190,7 +190,7 @@ ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, in
         c[0].caption = r[i].name;
         c[2].caption = ehm_arena_printf(a, "loss %.3f", r[i].loss);
     }
-    char *title = ehm_arena_printf(a, "Reconstructions by %s", ehm_model_spec(m));
+    if (!title) title = ehm_arena_printf(a, "Reconstructions by %s", ehm_model_spec(m));
     char *foot = ehm_arena_printf(
         a, "Mask %s, %d of %d patches hidden (ratio %g). Loss: mean squared error on hidden patches%s. %s%s",
         rule, s->n_patches - ehm_mask_n_visible(s->n_patches, mask_ratio), s->n_patches, mask_ratio,

@@ -25,8 +25,8 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, ehm_model *m, const ehm_study 
                          ehm_unnorm how, uint64_t seed, ehm_arena *a, ehm_err *err);
 /* It has a decoder, and the ratio leaves patches on both sides: EHM_E_MISMATCH, EHM_E_CONFIG. */
 ehm_code ehm_reconstruct_check(const ehm_model *m, double mask_ratio, ehm_err *err);
-/* A contact sheet of them, with captions and how the pixels came back. */
-ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m,
+/* A contact sheet of them, with captions and how the pixels came back. title NULL: by which model. */
+ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, int32_t n, const ehm_model *m, const char *title,
                                const char *rule, double mask_ratio, ehm_unnorm how, ehm_arena *a,
                                ehm_err *err);
 #endif

@@ -46,7 +46,8 @@ static bool by_layers(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base
     for (int32_t i = 0; i < depth; i++) o.layer[i] = i;
     o.n_layers = depth;
     add_kind(v, n, "all layers", &o);
-    o.n_layers = (2 * depth + 3) / 6 > 0 ? (2 * depth + 3) / 6 : 1; /* as --tree-layers first:1/3 */
+    o.n_layers = (2 * depth + 3) / 6; /* as --tree-layers first:1/3 */
+    if (o.n_layers < 2) o.n_layers = depth < 2 ? 1 : 2;
     char *third = ehm_arena_printf(a, "first third (%d)", o.n_layers);
     if (third) add_kind(v, n, third, &o);
     return third != NULL;

@@ -38,7 +38,10 @@ static ehm_code first_layers(ehm_affinity_opt *o, const char *text, int32_t dept
     snprintf(a, sizeof a, "%.*s", slash ? (int)(slash - p) : 23, p);
     if (!ehm_parse_i64(a, &k) || (slash && !ehm_parse_i64(slash + 1, &of)) || k < 1 || of < 1 || (slash && k > of))
         return bad_layers(text, depth, err);
-    if (slash) k = (2 * k * depth + of) / (2 * of) > 0 ? (2 * k * depth + of) / (2 * of) : 1; /* to the nearest, at least one */
+    if (slash) { /* to the nearest; at least two where there are, so that halves of the layers can be compared */
+        k = (2 * k * depth + of) / (2 * of);
+        if (k < 2) k = depth < 2 ? 1 : 2;
+    }
     if (k > depth) return bad_layers(text, depth, err);
     o->n_layers = (int32_t)k;
     for (int32_t i = 0; i < o->n_layers; i++) o->layer[i] = i;

@@ -63,6 +63,11 @@ static ehm_code settle_model(ehm_tune *t, ehm_err *err) {
     }
     EHM_TRY(ehm_model_source_open(&t->source, t->cfg.model, err));
     t->source_open = true;
+    if (t->source.ckpt_run) {
+        EHM_FAIL(err, EHM_E_CONFIG, "%s: a run that has not finished can be looked at, but not trained on with labels", t->cfg.model);
+        EHM_HINT(err, "ehm pretrain --resume --out %s finishes it", t->source.ckpt_run);
+        return EHM_E_CONFIG;
+    }
     t->info = t->source.info;
     t->info.has_decoder = false;
     ehm_vit_shape *s = &t->info.shape;
