@@ -30,7 +30,7 @@ void ehm_out_json(ehm_out *out, const ehm_str *json); /* adds the newline */
 int32_t ehm_out_width(void);
 
 /* A word that may stand first after the command: `ehm eval knn`. */
-typedef struct { const char *name, *summary, *groups; } ehm_word; /* groups: settings that it adds, may be NULL */
+typedef struct { const char *name, *summary, *groups, *note; } ehm_word; /* groups: settings that it adds; note: a sentence for its help page; both may be NULL */
 
 typedef struct {
     const char *name, *summary; /* summary: "pre-trains a model on pictures", no full stop */

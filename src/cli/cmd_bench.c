@@ -3,8 +3,8 @@
 #include "train/bench_step.h"
 
 static const ehm_word bench_words[] = {
-    {"step", "images/s of a training step on pictures that are in memory already", NULL},
-    {NULL, NULL, NULL},
+    {"step", "images/s of a training step on pictures that are in memory already", NULL, NULL},
+    {NULL, NULL, NULL, NULL},
 };
 static const ehm_word *words(ehm_arena *a) {
     (void)a;

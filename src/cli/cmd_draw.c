@@ -15,12 +15,12 @@
 enum { N_WORDS = 4 };
 static const ehm_word draw_words[N_WORDS + 1] = {
     {"reconstruct", "original, masked, reconstruction, and reconstruction with the visible patches pasted in",
-     "reconstruct,mask,tree,linkage"},
-    {"tree", "the tree of a picture's patches, cut at several levels", "tree,linkage,mask"},
+     "reconstruct,mask,tree,linkage", NULL},
+    {"tree", "the tree of a picture's patches, cut at several levels", "tree,linkage,mask", NULL},
     {"masks", "masks over the course of a training, as a strip of pictures or as .npy",
-     "mask,tree,linkage,progress,grid"},
-    {"attention", "what the class token attends to, each head, and what patches receive", NULL},
-    {NULL, NULL, NULL},
+     "mask,tree,linkage,progress,grid", NULL},
+    {"attention", "what the class token attends to, each head, and what patches receive", NULL, NULL},
+    {NULL, NULL, NULL, NULL},
 };
 static ehm_code (*const draw_run[N_WORDS])(const ehm_config *, ehm_out *, ehm_err *) = {
     ehm_draw_run_reconstruct, ehm_draw_run_tree, ehm_draw_run_masks, ehm_draw_run_attention};

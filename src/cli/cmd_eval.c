@@ -6,7 +6,9 @@ static const ehm_word *words(ehm_arena *a) {
     int32_t n = 0;
     while (ehm_eval_tasks[n]) n++;
     ehm_word *w = EHM_NEW_N(a, ehm_word, n + 1);
-    for (int32_t i = 0; w && i < n; i++) w[i] = (ehm_word){ehm_eval_tasks[i]->name, ehm_eval_tasks[i]->summary, ehm_eval_tasks[i]->groups};
+    for (int32_t i = 0; w && i < n; i++) w[i] = (ehm_word){ehm_eval_tasks[i]->name, ehm_eval_tasks[i]->summary, ehm_eval_tasks[i]->groups,
+                          ehm_in_groups(ehm_eval_tasks[i]->groups, "tune") ? "It trains. Rate, length, batch and the like have defaults of their own, not those of pre-training that stand below: "
+                                                                              "they are printed with their reasons before the first step." : NULL};
     return w;
 }
 

@@ -7,7 +7,7 @@ static const ehm_word *words(ehm_arena *a) {
     int32_t n = 0, k = 0;
     while (ehm_commands[n]) n++;
     ehm_word *w = EHM_NEW_N(a, ehm_word, n + 1);
-    for (; w && k < n; k++) w[k] = (ehm_word){ehm_commands[k]->name, ehm_commands[k]->summary, NULL};
+    for (; w && k < n; k++) w[k] = (ehm_word){ehm_commands[k]->name, ehm_commands[k]->summary, NULL, NULL};
     return w;
 }
 
@@ -38,10 +38,27 @@ static void tables_json(ehm_str *s, const ehm_command *only, ehm_arena *a) {
     ehm_json_end(&w);
 }
 
+static ehm_code is_word(const ehm_command *cmd, const char *word, ehm_arena *a, ehm_err *err) {
+    ehm_str all = {0};
+    for (const ehm_word *w = cmd->words ? cmd->words(a) : NULL; w && w->name; w++) {
+        if (!strcmp(w->name, word)) {
+            ehm_str_free(&all);
+            return EHM_OK;
+        }
+        ehm_str_addf(&all, "%s%s", all.len ? ", " : "", w->name);
+    }
+    EHM_FAIL(err, EHM_E_CONFIG, "ehm %s has no \"%s\"", cmd->name, word);
+    if (all.len) EHM_HINT(err, "there are %s", ehm_str_c(&all));
+    ehm_str_free(&all);
+    return EHM_E_CONFIG;
+}
+
 static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
     const ehm_command *cmd = out->args.n ? ehm_command_find(out->args.v[0]) : NULL;
     ehm_help_style style = {ehm_out_width(), ehm_console_colour(STDOUT_FILENO, cfg->color)};
+    const char *word = out->args.n > 1 ? out->args.v[1] : NULL;
     ehm_str s = {0};
+    if (word) EHM_TRY(is_word(cmd, word, out->arena, err));
     if ((cfg->man != 0) + (cfg->completion != NULL) + (cfg->settings != 0) + (cfg->names != 0) +
             (cfg->examples != 0) >
         1)
@@ -54,7 +71,7 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
         for (const ehm_command *const *c = ehm_commands; *c; c++)
             if (!cmd || cmd == *c) ehm_str_addf(&s, "%s\n", cfg->names ? (*c)->name : (*c)->example);
     } else if (cfg->json) tables_json(&s, cmd, out->arena), ehm_str_addc(&s, '\n');
-    else if (cmd) ehm_help_command(&s, cmd, NULL, style, out->arena);
+    else if (cmd) ehm_help_command(&s, cmd, word, style, out->arena);
     else ehm_help_tool(&s, style);
     ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for the help text") : EHM_OK;
     if (!rc) ehm_out_add(out, s.s);
@@ -65,8 +82,8 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_help = {.name = "help",
                                   .summary = "explains commands and options",
                                   .groups = "help",
-                                  .args = "[COMMAND]",
-                                  .n_args_max = 1,
+                                  .args = "[COMMAND [WORD]]",
+                                  .n_args_max = 2,
                                   .words = words,
                                   .example = "ehm help list",
                                   .run = run};

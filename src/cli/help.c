@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPTION_COLUMN = 26 };
+enum { OPTION_COLUMN = 26, WORDS_SHOWN = 5 };
 
 const char *ehm_help_group_title(const char *group) {
     static const char *const titles[][2] = {{"common", "Common options"},
@@ -176,10 +176,11 @@ static void add_common(ehm_str *s, ehm_help_style style) {
 }
 
 /* Each line of a text after two spaces. */
-static void add_indented(ehm_str *s, const char *text) {
+/* Lines of text; with start only those that begin so. */
+static void add_indented(ehm_str *s, const char *text, const char *start) {
     while (*text) {
         size_t n = strcspn(text, "\n");
-        ehm_str_addf(s, "  %.*s\n", (int)n, text);
+        if (!start || ehm_starts(text, start)) ehm_str_addf(s, "  %.*s\n", (int)n, text);
         text += n + (text[n] == '\n');
     }
 }
@@ -197,11 +198,22 @@ void ehm_help_usage(ehm_str *s, const ehm_command *cmd) {
 
 void ehm_help_command(ehm_str *s, const ehm_command *cmd, const char *word, ehm_help_style style,
                       ehm_arena *a) {
-    const ehm_word *words = cmd->words ? cmd->words(a) : NULL;
-    ehm_str_addf(s, "%sehm %s%s: ", style.bold ? "\033[1m" : "", cmd->name, style.bold ? "\033[0m" : "");
-    add_wrapped(s, cmd->summary, 6 + (int32_t)strlen(cmd->name), 2, style.width);
-    ehm_str_addf(s, "\nusage: ehm %s%s%s%s%s [options]\n", cmd->name, cmd->args ? " " : "",
-                 cmd->args ? cmd->args : "", cmd->usage ? " " : "", cmd->usage ? cmd->usage : "");
+    const ehm_word *words = cmd->words ? cmd->words(a) : NULL, *only = NULL;
+    int32_t n_own = 0;
+    for (const ehm_word *w = words; w && w->name; w++) {
+        if (word && !strcmp(w->name, word)) only = w;
+        n_own += w->groups != NULL;
+    }
+    const char *name = only ? ehm_arena_printf(a, "%s %s", cmd->name, only->name) : cmd->name;
+    if (!name) name = cmd->name;
+    ehm_str_addf(s, "%sehm %s%s: ", style.bold ? "\033[1m" : "", name, style.bold ? "\033[0m" : "");
+    add_wrapped(s, only ? only->summary : cmd->summary, 6 + (int32_t)strlen(name), 2, style.width);
+    ehm_str_addf(s, "\nusage: ehm %s%s%s%s%s [options]\n", name, cmd->args && !only ? " " : "",
+                 cmd->args && !only ? cmd->args : "", cmd->usage ? " " : "", cmd->usage ? cmd->usage : "");
+    if (only && only->note) {
+        ehm_str_addc(s, '\n');
+        add_wrapped(s, only->note, 0, 0, style.width);
+    }
     for (const char *p = cmd->details; p && *p;) {
         const char *end = strstr(p, "\n\n");
         char *one = ehm_arena_strndup(a, p, end ? (size_t)(end - p) : strlen(p));
@@ -209,21 +221,27 @@ void ehm_help_command(ehm_str *s, const ehm_command *cmd, const char *word, ehm_
         if (one) add_wrapped(s, one, 0, 0, style.width);
         p = end ? end + 2 : NULL;
     }
-    if (words && words->name) {
+    if (words && words->name && !only) {
         char *title = ehm_arena_strdup(a, cmd->args);
         if (title) title[strcspn(title, " ")] = 0;
         add_heading(s, title ? title : "", style);
         for (const ehm_word *w = words; w->name; w++) add_row(s, w->name, w->summary, 16, style.width);
     }
-    add_heading(s, "Example", style);
-    add_indented(s, cmd->example);
+    const char *own_example = only ? ehm_arena_printf(a, "ehm %s ", name) : NULL;
+    if (!own_example || strstr(cmd->example, own_example)) {
+        add_heading(s, "Example", style);
+        add_indented(s, cmd->example, own_example);
+    }
     add_settings(s, cmd->groups ? cmd->groups : "", NULL, style, a);
-    for (const ehm_word *w = words; w && w->name; w++) {
-        if (!w->groups || (word && strcmp(w->name, word))) continue;
+    bool each = only || n_own <= WORDS_SHOWN; /* the options of many words would bury those of all */
+    if (!each) ehm_str_addf(s, "\nMore options belong to single ones of these: ehm help %s NAME\n", cmd->name);
+    for (const ehm_word *w = words; each && w && w->name; w++) {
+        if (!w->groups || (only && w != only)) continue;
         /* Groups of a word that the command has anyway were shown above. */
         ehm_str own = {0};
         add_settings(&own, w->groups, cmd->groups ? cmd->groups : "", style, a);
-        if (own.len) ehm_str_addf(s, "\nOnly for ehm %s %s:\n%s", cmd->name, w->name, own.s);
+        if (own.len && only) ehm_str_add(s, own.s);
+        else if (own.len) ehm_str_addf(s, "\nOnly for ehm %s %s:\n%s", cmd->name, w->name, own.s);
         ehm_str_free(&own);
     }
     add_common(s, style);

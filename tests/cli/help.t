@@ -67,3 +67,18 @@ $ ehm help | grep -c "$(printf '\033')"
 ? test -f "$ROOT/docs/settings.md"
 $ ehm help --settings | diff "$ROOT/docs/settings.md" - && echo same
 same
+
+# A page for a word of a command, with its own options and no other's.
+$ ehm help eval segment | head -1
+ehm eval segment: semantic segmentation: a linear or MLP head on patches, mean IoU at the label
+$ ehm help eval segment | grep -c -e '--stride' -e '--temperature' && ehm help eval | grep -c -e '--stride'
+1
+0
+[1]
+$ ehm help eval nothing
+ehm: ehm eval has no "nothing"
+  hint:  there are knn, linear, finetune, segment, retrieve, detect, instances, tree
+[2]
+$ ehm help embed nothing
+ehm: ehm embed has no "nothing"
+[2]
