@@ -39,7 +39,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_eval = {
     .name = "eval",
     .summary = "measures a model on a downstream task",
-    .groups = "use,eval,read",
+    .groups = "use,eval,against,read",
     .usage = "--model M --train D --test D",
     .args = "TASK",
     .n_args_min = 1,

@@ -33,6 +33,7 @@ const char *ehm_help_group_title(const char *group) {
                                             {"use", "Model"},
                                             {"embed", "Features"},
                                             {"eval", "Evaluation"},
+                                            {"against", "A second model, and files"},
                                             {"pools", "Which features"},
                                             {"knn", "k nearest neighbours"},
                                             {"linear", "Linear probe"},

@@ -18,14 +18,12 @@ ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const 
     return ehm_bootstrap_draws(mean, lo, hi, items, n_rows, 1, n, seed, err);
 }
 
-ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed,
-                             ehm_err *err) {
+ehm_code ehm_bootstrap_values(double *const *out, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed, ehm_err *err) {
     if (n < 1) return EHM_FAIL(err, EHM_E_ARG, "an interval needs at least one test item");
-    double *draws = calloc((size_t)n_rows * EHM_BOOT_DRAWS, sizeof *draws);
     uint32_t *times = malloc((size_t)n * sizeof *times), *draw_times = calloc((size_t)n_draws, sizeof *draw_times);
     double all = (double)n_draws * (double)n;
     ehm_code rc = EHM_OK;
-    if (!draws || !times || !draw_times) {
+    if (!times || !draw_times) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d bootstrap draws of %lld items", EHM_BOOT_DRAWS, (long long)n);
         goto done;
     }
@@ -44,20 +42,30 @@ ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *
                 for (int64_t i = 0; i < n; i++) of_draw += (double)times[i] * (double)v[i];
                 s += draw_times[k] * of_draw;
             }
-            draws[(size_t)row * EHM_BOOT_DRAWS + (size_t)d] = s / all;
+            out[row][d] = s / all;
         }
     }
-    for (int32_t row = 0; row < n_rows; row++) {
-        double s = 0, *v = draws + (size_t)row * EHM_BOOT_DRAWS;
+done:
+    free(times);
+    free(draw_times);
+    return rc;
+}
+
+ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed,
+                             ehm_err *err) {
+    double *draws = calloc((size_t)n_rows * EHM_BOOT_DRAWS, sizeof *draws), **rows = calloc((size_t)n_rows, sizeof *rows);
+    ehm_code rc = draws && rows ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d bootstrap draws of %lld items", EHM_BOOT_DRAWS, (long long)n);
+    for (int32_t row = 0; row < n_rows && !rc; row++) rows[row] = draws + (size_t)row * EHM_BOOT_DRAWS;
+    if (!rc) rc = ehm_bootstrap_values(rows, items, n_rows, n_draws, n, seed, err);
+    for (int32_t row = 0; row < n_rows && !rc; row++) {
+        double s = 0, *v = rows[row];
         for (int64_t i = 0; i < n_draws * n; i++) s += (double)items[row][i];
-        mean[row] = s / all;
+        mean[row] = s / ((double)n_draws * (double)n);
         qsort(v, EHM_BOOT_DRAWS, sizeof *v, by_value);
         lo[row] = percentile(v, EHM_BOOT_DRAWS, 0.025);
         hi[row] = percentile(v, EHM_BOOT_DRAWS, 0.975);
     }
-done:
     free(draws);
-    free(times);
-    free(draw_times);
+    free(rows);
     return rc;
 }

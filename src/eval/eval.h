@@ -58,4 +58,6 @@ ehm_code ehm_bootstrap(double *mean, double *lo, double *hi, const float *const 
 /* The same where each item was scored in n_draws draws of what was learned from, items[r] [n_draws,n]: draws and items are both resampled. */
 ehm_code ehm_bootstrap_draws(double *mean, double *lo, double *hi, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed,
                              ehm_err *err);
+/* The means themselves, of the same draws: out[r] [EHM_BOOT_DRAWS]. */
+ehm_code ehm_bootstrap_values(double *const *out, const float *const *items, int32_t n_rows, int32_t n_draws, int64_t n, uint64_t seed, ehm_err *err);
 #endif

@@ -405,6 +405,10 @@ static ehm_code intervals(job *j, ehm_err *err) {
             if ((col < 0 && !j->masks) || (col >= N_DRAWN && (!e->by_class || e->per_class[col - N_DRAWN] < 0))) continue;
             const double *x = col < 0 ? e->box_draws : e->draws, *minus = !p ? NULL : col < 0 ? p->box_draws : p->draws;
             ehm_eval_row *row = &j->out->rows[at++];
+            double *kept = EHM_NEW_N(j->a, double, EHM_BOOT_DRAWS);
+            if (!kept) return no_memory(err);
+            for (int64_t d = 0; d < EHM_BOOT_DRAWS; d++) kept[d] = x[d * width + (col < 0 ? 0 : col)] >= 0 ? x[d * width + (col < 0 ? 0 : col)] : (double)NAN;
+            row->draws = kept;
             interval(&row->lo, &row->hi, v, x, NULL, width, col < 0 ? 0 : col);
             if (!p) continue;
             double other = col < 0 ? p->box_scores.ap : col == 0 ? p->scores.ap : col == 1 ? p->scores.ap50 : col == 2 ? p->scores.ap75 : p->per_class[col - N_DRAWN];

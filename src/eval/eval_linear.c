@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "eval/knn.h"
 #include "eval/linear_mae.h"
+#include "eval/linear_probe.h"
 #include "eval/softmax_regression.h"
 #include "eval/task_int.h"
 #include <stdlib.h>
@@ -30,6 +31,8 @@ typedef struct {
     float *items[N_METRICS];  /* [draws,n_test] */
     int32_t *guess;           /* [draws,n_test] class of the set */
     int32_t first_row;
+    double *weights, *moments; /* own, with --save: [classes * dim + classes] as ehm_softreg has them, [2 * dim] what features were normalised by */
+    int32_t dim;
 } probe;
 
 typedef struct {
@@ -137,6 +140,28 @@ static ehm_code prepare(job *j, ehm_dataset *train, const ehm_features *ftrain, 
 }
 
 /* ---- one probe ---- */
+
+/* What --save writes: of the row to quote, once it is known which. moments NULL: features as they are. */
+static ehm_code keep_weights(job *j, probe *p, const double *weights, const double *moments, int32_t dim, ehm_err *err) {
+    int64_t n = (int64_t)j->n_classes * (dim + 1);
+    if (!j->c->save || !p->own) return EHM_OK;
+    p->dim = dim, p->weights = EHM_NEW_N(j->a, double, n), p->moments = EHM_NEW_N(j->a, double, 2 * (int64_t)dim);
+    if (!p->weights || !p->moments) return no_memory(err);
+    memcpy(p->weights, weights, sizeof *weights * (size_t)n);
+    for (int32_t i = 0; i < 2 * dim; i++) p->moments[i] = moments ? moments[i] : i >= dim;
+    return EHM_OK;
+}
+
+static ehm_code save_probe(const job *j, const probe *p, const ehm_model *m, ehm_dataset *train, ehm_err *err) {
+    ehm_linear_probe out = {.of_cls = p->of == CLS, .dim = p->dim, .n_classes = j->n_classes, .mean = p->moments, .std = p->moments + p->dim,
+                            .weight = p->weights, .bias = p->weights + (int64_t)j->n_classes * p->dim};
+    const char **names = EHM_NEW_N(j->a, const char *, j->n_classes);
+    if (!names) return no_memory(err);
+    for (int32_t k = 0; k < j->n_classes; k++) names[k] = ehm_dataset_class(train, j->class_of[k]);
+    out.classes = names;
+    if (j->c->depths) EHM_TRY(ehm_depths_parse(out.depth, &out.n_depths, j->c->depths, ehm_model_shape(m)->depth, err));
+    return ehm_linear_probe_save(j->c->save, m, &out, err);
+}
 
 typedef struct {
     ehm_softreg *s;
@@ -257,6 +282,7 @@ static ehm_code run_probe(job *j, ehm_dev *d, const char *model, bool own, kind 
         ehm_knn_standardise(x_test, n, dim, moments, moments + dim, ehm_dev_pool(d));
     }
     for (int32_t i = 0; i < j->n_draws && !rc; i++) rc = run_draw(j, &r, p, x, x_test, i, err);
+    if (!rc) rc = keep_weights(j, p, r.best, j->c->standardise ? moments : NULL, dim, err);
     if (rc) {
         EHM_WHILE(err, "fitting a linear classifier to %s of %s", name, model);
         goto done;
@@ -313,6 +339,14 @@ static ehm_code score_mae(job *j, probe *p, ehm_linear_mae *l, float *x_test, eh
     return rc;
 }
 
+static ehm_code keep_mae(job *j, probe *p, ehm_linear_mae *l, int32_t dim, ehm_err *err) {
+    const double *running = ehm_linear_mae_moments(l);
+    double *moments = EHM_NEW_N(j->a, double, 2 * (int64_t)dim);
+    if (!moments) return no_memory(err);
+    for (int32_t i = 0; i < dim; i++) moments[i] = running[i], moments[dim + i] = sqrt(running[dim + i] + 1e-6); /* the eps of its batch norm */
+    return keep_weights(j, p, ehm_linear_mae_weights(l), moments, dim, err);
+}
+
 /* All poolings of one model are trained side by side, on features of one forward pass. */
 static ehm_code run_probes_mae(job *j, ehm_model *m, const char *model, bool own, ehm_dataset *train, const ehm_split *learn, int64_t n_train,
                                ehm_features *ftest, ehm_err *err) {
@@ -346,6 +380,7 @@ static ehm_code run_probes_mae(job *j, ehm_model *m, const char *model, bool own
             if (!(p->items[k] = EHM_NEW_N(j->a, float, j->out->n_items))) rc = no_memory(err);
         if (!rc && (!p->guess || !name)) rc = no_memory(err);
         if (!rc) rc = score_mae(j, p, probes[i].l, of == CLS ? ftest->cls : ftest->mean, err);
+        if (!rc) rc = keep_mae(j, p, probes[i].l, ftest->dim, err);
         if (!rc) rc = add_rows(j, p, name, err);
     }
     for (int32_t i = 0; i < n; i++) ehm_linear_mae_close(probes[i].l);
@@ -416,6 +451,15 @@ static const probe *to_quote(const job *j) {
     return best;
 }
 
+/* Rows whose items are means over the pictures that were drawn to learn from: what both draws together make of them. */
+static ehm_code keep_draws(job *j, const float *const *items, ehm_eval_row *const *of, ehm_err *err) {
+    int32_t n = j->out->n_rows;
+    double **rows = EHM_NEW_N(j->a, double *, n), *v = EHM_NEW_N(j->a, double, (int64_t)n * EHM_BOOT_DRAWS);
+    if (!rows || !v) return no_memory(err);
+    for (int32_t i = 0; i < n; i++) of[i]->draws = rows[i] = v + (int64_t)i * EHM_BOOT_DRAWS;
+    return ehm_bootstrap_values(rows, items, n, j->n_draws, j->out->n_items, 0, err);
+}
+
 static ehm_code intervals(job *j, ehm_err *err) {
     ehm_eval_out *out = j->out;
     int64_t n = out->n_items * j->n_draws;
@@ -448,7 +492,7 @@ static ehm_code intervals(job *j, ehm_err *err) {
         if (i < out->n_rows) r->value = v[i], r->lo = v[n_rows + i], r->hi = v[2 * n_rows + i];
         else r->diff = v[i], r->diff_lo = v[n_rows + i], r->diff_hi = v[2 * n_rows + i];
     }
-    return EHM_OK;
+    return j->n_draws > 1 ? keep_draws(j, items, of, err) : EHM_OK;
 }
 
 static void add_notes(job *j, ehm_dataset *train, bool has_test) {
@@ -523,6 +567,10 @@ static ehm_code check(job *j, ehm_err *err) {
     if (!j->few && c->origin[EHM_SETI_draws] != EHM_FROM_DEFAULT)
         return EHM_FAIL(err, EHM_E_CONFIG, "--draws %lld needs --shots: without it all pictures are learned from, once", (long long)c->draws);
     j->n_draws = j->few ? (int32_t)c->draws : 1;
+    if (c->save && j->n_draws > 1) {
+        EHM_HINT(err, "--draws 1 fits one");
+        return EHM_FAIL(err, EHM_E_CONFIG, "--save %s: one classifier is written, and --draws %d fits as many", c->save, (int)j->n_draws);
+    }
     return EHM_OK;
 }
 
@@ -572,6 +620,7 @@ static ehm_code run_linear(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *
     if ((rc = run(&j, m, c->model, train, test, &ftest, true, err))) goto done;
     const probe *best = to_quote(&j);
     out->i_best = best->first_row;
+    if (c->save && (rc = save_probe(&j, best, m, train, err))) goto done;
     if (c->predictions && (rc = ehm_eval_write_predictions(best->guess, c->predictions, train, test ? test : train, &ftest, err))) goto done;
     if (c->confusion &&
         (rc = ehm_eval_write_confusion(out, ftest.labels, best->guess, ftest.n, j.n_draws, c->confusion, train, a, err)))
@@ -601,6 +650,6 @@ const ehm_eval_task ehm_eval_task_linear = {
     .source = "Alain and Bengio 2016; objective as scikit-learn's LogisticRegression; protocol mae: He et al. 2022, A.1",
     .metrics = metrics,
     .n_metrics = N_METRICS,
-    .groups = "linear,pools,depths,confusion,batch,train",
+    .groups = "linear,pools,depths,confusion,batch,train,save",
     .run = run_linear,
 };

@@ -331,6 +331,7 @@ static ehm_code table(job *j, ehm_err *err) {
                 *l = (ehm_group_line){.value = masked(j, w, k == M_MAP ? g->ap : k == M_OXFORD ? g->ap_oxford : k == M_AT1 ? g->at1 : g->at10)};
                 if (!l->value) return no_memory(err);
             }
+            if (!(l->draws = EHM_NEW_N(j->a, double, EHM_BOOT_DRAWS))) return no_memory(err);
             line_of[i * N_METRICS + k] = n_lines;
             minus[n_lines++] = -1;
         }
@@ -352,7 +353,7 @@ static ehm_code table(job *j, ehm_err *err) {
             if (isnan(value[at])) continue; /* a kind whose queries have no positive */
             ehm_eval_row *r = ehm_eval_add_row(j->out, j->a);
             if (!r) return no_memory(err);
-            *r = (ehm_eval_row){.model = w->model, .what = w->what, .i_metric = k, .value = value[at], .lo = lo[at], .hi = hi[at]};
+            *r = (ehm_eval_row){.model = w->model, .what = w->what, .i_metric = k, .value = value[at], .lo = lo[at], .hi = hi[at], .draws = lines[at].draws};
             if (minus[at] >= 0) r->has_diff = true, r->diff = value[d], r->diff_lo = lo[d], r->diff_hi = hi[d];
             if (w->own && w->kind < 0 && w->ranked == j->quoted && k == M_MAP) j->out->i_best = j->out->n_rows - 1;
         }

@@ -77,6 +77,7 @@ typedef struct {
     const int32_t *query;      /* [n] whose candidate */
     int64_t n;
     const float *n_positive;   /* [n_queries] how many positives each has; NaN: the query is not in it */
+    double *draws;             /* [EHM_BOOT_DRAWS] gets the number in each draw, NaN where it does not exist; NULL: not kept */
 } ehm_group_line;
 /* value, lo, hi [n_lines]; group [n_queries] in 0..n_groups-1. Draws are those of ehm_bootstrap over the groups, the same for all lines.
  * minus[i] >= 0: line i is the difference of line i and line minus[i] in value, lo, hi of place n_lines + i (else untouched); NULL: none. Lines

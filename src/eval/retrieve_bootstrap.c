@@ -114,7 +114,10 @@ ehm_code ehm_group_bootstrap(double *value, double *lo, double *hi, const ehm_gr
         value[n_lines + i] = value[i] - value[minus[i]];
         interval(&lo[n_lines + i], &hi[n_lines + i], diff, N);
     }
-    for (int32_t i = 0; i < n_lines; i++) interval(&lo[i], &hi[i], draws + (size_t)i * N, N);
+    for (int32_t i = 0; i < n_lines; i++) {
+        if (lines[i].draws) memcpy(lines[i].draws, draws + (size_t)i * N, sizeof *draws * N);
+        interval(&lo[i], &hi[i], draws + (size_t)i * N, N); /* sorts them */
+    }
 done:
     for (int32_t i = 0; l && i < n_lines; i++) free(l[i].sum), free(l[i].weight), free(l[i].v);
     free(l), free(draws), free(diff), free(times);

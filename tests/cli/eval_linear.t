@@ -81,7 +81,7 @@ ehm: --pools patches: must be cls, mean or cls,mean
 [2]
 $ ehm eval linear --model untrained:pico --train scenes:1:120:32 --k 3
 ehm: --k: ehm eval linear takes no such option
-  hint:  taken by: ehm eval knn
+  hint:  taken by: ehm eval knn, ehm compare
 ...
 [2]
 $ mkdir -p two/cat two/zebra plain && cp "$ROOT/tests/golden/image/rgb.ppm" two/cat/1.ppm && cp two/cat/1.ppm two/zebra/ && cp two/cat/1.ppm plain/
