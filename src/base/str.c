@@ -212,3 +212,15 @@ int ehm_strcmp_qsort(const void *a, const void *b) {
     const char *const *x = a, *const *y = b;
     return strcmp(*x, *y); /* strcmp compares as unsigned char, which is code point order in UTF-8 */
 }
+
+bool ehm_parse_size(const char *text, int32_t *h, int32_t *w) {
+    char first[32];
+    size_t n = strcspn(text, "xX");
+    int64_t v[2];
+    snprintf(first, sizeof first, "%.*s", (int)(n < 31 ? n : 31), text);
+    if (!ehm_parse_i64(first, &v[0]) || (text[n] && !ehm_parse_i64(text + n + 1, &v[1]))) return false;
+    if (!text[n]) v[1] = v[0];
+    if (v[0] < 1 || v[1] < 1 || v[0] > 65536 || v[1] > 65536) return false;
+    *h = (int32_t)v[0], *w = (int32_t)v[1];
+    return true;
+}

@@ -23,6 +23,7 @@ bool ehm_ends_nocase(const char *s, const char *suffix); /* ASCII case folded */
 const char *ehm_nearest(const char *word, const char *const *candidates, int32_t n);
 /* Whole-string parses; false on trailing characters, overflow, empty. */
 bool ehm_parse_i64(const char *s, int64_t *out);
+bool ehm_parse_size(const char *text, int32_t *h, int32_t *w); /* "64" or "64x96" (height first), 1 to 65536 each; h and w stay as they are when false */
 bool ehm_parse_f64(const char *s, double *out);
 /* Sizes like 512M, 4G, 1e9, 3.5GiB -> bytes. */
 bool ehm_parse_bytes(const char *s, int64_t *out);

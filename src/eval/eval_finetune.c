@@ -34,24 +34,6 @@ static ehm_code no_memory(ehm_err *err) { return EHM_FAIL(err, EHM_E_MEMORY, "no
 
 /* ---- settings ---- */
 
-static ehm_code parse_size(job *j, ehm_err *err) {
-    const char *text = j->c->img_size, *x = strpbrk(text, "xX");
-    char first[32];
-    int64_t h, w;
-    if (!strcmp(text, "auto")) return EHM_OK;
-    size_t n = x ? (size_t)(x - text) : strlen(text);
-    if (n < sizeof first) {
-        memcpy(first, text, n), first[n] = 0;
-        if (ehm_parse_i64(first, &h) && h > 0 && h <= 65536) {
-            w = h;
-            if (!x || (ehm_parse_i64(x + 1, &w) && w > 0 && w <= 65536)) return j->img_h = (int32_t)h, j->img_w = (int32_t)w, EHM_OK;
-        }
-    }
-    EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: must be a number of pixels or HxW", text);
-    EHM_HINT(err, "auto is what the model was trained with; another size resizes its position table");
-    return EHM_E_CONFIG;
-}
-
 /* "m9-mstd0.5", with or without timm's "rand-" in front and "-n2" and "-inc1" behind. */
 static ehm_code parse_augment(rand_augment *out, const char *text, ehm_err *err) {
     *out = (rand_augment){.n = 2};
@@ -87,7 +69,7 @@ static ehm_code check(job *j, ehm_err *err) {
         return EHM_E_CONFIG;
     }
     if (c->crop_min > c->crop_max) return EHM_FAIL(err, EHM_E_CONFIG, "--crop-min %g is more than --crop-max %g", c->crop_min, c->crop_max);
-    EHM_TRY(parse_size(j, err));
+    EHM_TRY(ehm_eval_parse_size(&j->img_h, &j->img_w, j->c, err));
     if (strcmp(c->rand_augment, "auto")) return parse_augment(&j->augment, c->rand_augment, err);
     return EHM_OK;
 }

@@ -56,21 +56,6 @@ static ehm_code no_memory(ehm_err *err) {
 
 /* ---- settings ---- */
 
-static ehm_code parse_size(int32_t *h, int32_t *w, const char *text, ehm_err *err) {
-    char first[16];
-    size_t n = strcspn(text, "xX");
-    int64_t v[2];
-    *h = *w = 0;
-    if (!strcmp(text, "auto")) return EHM_OK;
-    snprintf(first, sizeof first, "%.*s", (int)(n < 15 ? n : 15), text);
-    bool ok = ehm_parse_i64(first, &v[0]) && (!text[n] || ehm_parse_i64(text + n + 1, &v[1]));
-    if (ok && !text[n]) v[1] = v[0];
-    if (!ok || v[0] < 1 || v[1] < 1 || v[0] > 65536 || v[1] > 65536)
-        return EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: must be a number of pixels or HxW", text);
-    *h = (int32_t)v[0], *w = (int32_t)v[1];
-    return EHM_OK;
-}
-
 static ehm_code check(job *j, ehm_err *err) {
     const ehm_config *c = j->c;
     if (!c->model)
@@ -80,7 +65,7 @@ static ehm_code check(job *j, ehm_err *err) {
         EHM_FAIL(err, EHM_E_CONFIG, "--train is missing: the pictures with label maps to learn from");
         return EHM_HINT(err, "for example --train scenes:1:2000 --test scenes:2:500"), EHM_E_CONFIG;
     }
-    EHM_TRY(parse_size(&j->img_h, &j->img_w, c->img_size, err));
+    EHM_TRY(ehm_eval_parse_size(&j->img_h, &j->img_w, c, err));
     j->head = strcmp(c->head, "linear") ? EHM_HEAD_SEG_MLP : EHM_HEAD_SEG_LINEAR;
     j->frozen = c->origin[EHM_SETI_frozen] == EHM_FROM_DEFAULT ? j->head == EHM_HEAD_SEG_LINEAR : c->frozen;
     if (c->head_width % 4)

@@ -26,6 +26,14 @@ int32_t ehm_eval_parse_list(double *out, const char *text, const char *key, bool
     return n ? n : -1;
 }
 
+ehm_code ehm_eval_parse_size(int32_t *h, int32_t *w, const ehm_config *c, ehm_err *err) {
+    *h = *w = 0;
+    if (!strcmp(c->img_size, "auto") || ehm_parse_size(c->img_size, h, w)) return EHM_OK;
+    EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: must be a number of pixels or HxW", c->img_size);
+    EHM_HINT(err, "auto is what the model was trained with; another size resizes its position table");
+    return EHM_E_CONFIG;
+}
+
 /* A pooling that stood there twice would be standardised twice. */
 ehm_code ehm_eval_check_pools(const char *text, ehm_err *err) {
     int32_t n_cls = 0, n_mean = 0;

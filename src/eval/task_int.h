@@ -7,6 +7,8 @@
 enum { EHM_EVAL_LIST_MAX = 16, EHM_EVAL_CONFUSED = 3 };
 /* Numbers above 0, separated by commas, into out [EHM_EVAL_LIST_MAX]; whole: whole numbers up to 100,000. Returns how many, -1 after an error. */
 int32_t ehm_eval_parse_list(double *out, const char *text, const char *key, bool whole, ehm_err *err);
+/* --img-size as height and width; 0 and 0 for auto, the model's own. EHM_E_CONFIG with both forms. */
+ehm_code ehm_eval_parse_size(int32_t *h, int32_t *w, const ehm_config *c, ehm_err *err);
 /* --pools is cls, mean or both, each once. */
 ehm_code ehm_eval_check_pools(const char *text, ehm_err *err);
 /* --depths, if it is given, fits the model: asked before pictures are read. */

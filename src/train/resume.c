@@ -38,7 +38,7 @@ static ehm_code broken(const ehm_train *t, const char *what, ehm_err *err) {
 
 static bool same_value(int32_t i, const char *stored, const char *given) {
     int32_t h, w, h2, w2;
-    if (i == EHM_SETI_img_size && ehm_train_parse_size(stored, &h, &w) && ehm_train_parse_size(given, &h2, &w2)) return h == h2 && w == w2;
+    if (i == EHM_SETI_img_size && ehm_parse_size(stored, &h, &w) && ehm_parse_size(given, &h2, &w2)) return h == h2 && w == w2;
     return !strcmp(stored, given);
 }
 

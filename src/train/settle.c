@@ -81,18 +81,6 @@ static ehm_code settle_data(ehm_train *t, ehm_err *err) {
     return EHM_OK;
 }
 
-bool ehm_train_parse_size(const char *text, int32_t *h, int32_t *w) {
-    char a[32];
-    const char *x = strpbrk(text, "xX");
-    int64_t vh, vw;
-    snprintf(a, sizeof a, "%.*s", x ? (int)(x - text) : 31, text);
-    if (!ehm_parse_i64(a, &vh) || (x && !ehm_parse_i64(x + 1, &vw))) return false;
-    if (!x) vw = vh;
-    if (vh < 1 || vw < 1 || vh > 65536 || vw > 65536) return false;
-    *h = (int32_t)vh, *w = (int32_t)vw;
-    return true;
-}
-
 static ehm_code settle_shape(ehm_train *t, ehm_err *err) {
     ehm_config *c = &t->cfg;
     int32_t h = 0, w = 0, channels = t->ds ? ehm_dataset_channels(t->ds) : 3;
@@ -102,7 +90,7 @@ static ehm_code settle_shape(ehm_train *t, ehm_err *err) {
         ehm_config_put_i64(c, EHM_SETI_channels, channels, t->ds ? EHM_FROM_DATA : EHM_FROM_DEFAULT);
         t->why[EHM_SETI_channels] = t->ds ? "the majority of the pictures" : "no data given";
     } else channels = (int32_t)c->channels;
-    if (size_given && !ehm_train_parse_size(c->img_size, &h, &w)) {
+    if (size_given && !ehm_parse_size(c->img_size, &h, &w)) {
         EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: must be a number of pixels or HxW", c->img_size);
         EHM_HINT(err, "--img-size 64, or --img-size 64x96");
         return EHM_E_CONFIG;

@@ -84,7 +84,6 @@ ehm_code ehm_train_write_config(ehm_train *t, ehm_err *err);
 ehm_code ehm_train_export(ehm_train *t, ehm_err *err);
 
 /* settle.c */
-bool ehm_train_parse_size(const char *text, int32_t *h, int32_t *w); /* "64" or "64x96" */
 ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err); /* at t->step */
 double ehm_train_epoch_of(const ehm_train *t, int64_t step);
 #endif

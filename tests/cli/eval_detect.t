@@ -8,6 +8,7 @@ ehm: --train is missing: the pictures with boxes to learn from
 [2]
 $ ehm eval detect --model untrained:pico --train scenes:1:8:64 --img-size 64x
 ehm: --img-size 64x: must be a number of pixels or HxW
+  hint:  auto is what the model was trained with; another size resizes its position table
 [2]
 $ ehm eval detect --model untrained:pico --train scenes:1:8:64 --detect-width 30
 ehm: --detect-width 30: must be a multiple of 4

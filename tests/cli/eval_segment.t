@@ -109,6 +109,7 @@ ehm: img_size 60x60 is not a multiple of patch_size 8
 [2]
 $ ehm eval segment --model untrained:pico --train scenes:1:16:64 --img-size 64y --quiet
 ehm: --img-size 64y: must be a number of pixels or HxW
+  hint:  auto is what the model was trained with; another size resizes its position table
 [2]
 $ touch taken && ehm eval segment --model untrained:pico --train scenes:1:16:64 --predictions taken --quiet
 ehm: --predictions taken: is a file, and a folder is needed

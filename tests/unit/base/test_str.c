@@ -117,3 +117,15 @@ TEST(dtype, bf16_rounds_to_even) {
     for (uint32_t b = 0; b < 65536; b++)
         if (!isnan(ehm_f32_of((uint16_t)b))) REQUIRE(ehm_bf16_of(ehm_f32_of((uint16_t)b)) == b);
 }
+
+TEST(str, parses_sizes) {
+    static const char *const bad[] = {"", "x", "64x", "x64", "0", "64x0", "-1x4", "65537", "64x96x3", "64 x 96", "auto", "1111111111111111111111111111111111111164"};
+    int32_t h = 5, w = 6;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (ehm_parse_size(bad[i], &h, &w)) ehm_test_fail(__FILE__, __LINE__, "\"%s\" was taken", bad[i]);
+        CHECK(h == 5 && w == 6);
+    }
+    CHECK(ehm_parse_size("64", &h, &w) && h == 64 && w == 64);
+    CHECK(ehm_parse_size("64x96", &h, &w) && h == 64 && w == 96);
+    CHECK(ehm_parse_size("1X65536", &h, &w) && h == 1 && w == 65536);
+}
