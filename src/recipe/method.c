@@ -62,7 +62,9 @@ ehm_code ehm_method_open(ehm_method **out, const ehm_config *cfg, const ehm_vit_
     if (!m) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the method");
     m->shape = *shape, m->batch = batch, m->act = act, m->train = train, m->norm_pix = cfg->norm_pix_loss,
     m->mask_ratio = cfg->mask_ratio;
-    ehm_code rc = bind_parts(m, cfg, err);
+    m->views = train ? (int32_t)cfg->masks_per_crop : 1;
+    ehm_code rc = batch % m->views ? EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %d is no multiple of --masks-per-crop %d", (int)batch, (int)m->views)
+                                   : bind_parts(m, cfg, err);
     if (!rc) rc = size_masks(m, err);
     if (rc) goto done;
     m->width = m->target_kind->width(&m->shape);
@@ -97,7 +99,7 @@ void ehm_method_close(ehm_method *m) {
 }
 
 static void plan_inputs(ehm_method *m, ehm_plan *plan) {
-    ehm_pixels_plan(&m->pixels, plan, &m->shape, m->batch);
+    ehm_pixels_plan(&m->pixels, plan, &m->shape, ehm_method_crops(m));
     m->embed_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_embed);
     m->src = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_tokens);
     m->pos_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_tokens);
@@ -161,7 +163,10 @@ void ehm_method_fwd(ehm_method *m, ehm_dev *d) {
     ehm_view patches = ehm_fit3(m->patches, m->n, s->n_patches, s->patch_pixels);
     ehm_vit_route route = route_of(m);
     ehm_dev_label(d, "target");
-    ehm_pixels_patchify(&m->pixels, d, patches);
+    int64_t crops = m->n / m->views;
+    ehm_pixels_patchify(&m->pixels, d, ehm_view_rows(patches, 0, crops));
+    for (int64_t v = 1; v < m->views; v++) /* each crop once for every mask of it */
+        ehm_axpby(d, &(ehm_axpby_args){.out = ehm_view_rows(patches, v * crops, crops), .x = ehm_view_rows(patches, 0, crops), .a = 1, .b = 0});
     if (m->n_masked) m->target_kind->fwd(m, d);
     ehm_vit_encoder_fwd(d, &m->enc_pass, &m->weights, patches, &route, m->n, m->n_embed, m->n_tokens, NULL);
     m->head->fwd(m, d, ehm_vit_encoder_out(&m->enc_pass, m->n, m->n_tokens));
@@ -206,6 +211,6 @@ const char *ehm_method_loss_baseline(const ehm_method *m) {
 /* Backward is twice forward, but for the patch embedding, whose input needs no gradient. */
 double ehm_method_flops(const ehm_method *m) {
     double embed = 2.0 * m->n_visible * (double)m->shape.patch_pixels * m->shape.embed_dim;
-    double teacher = m->masks.affinity ? ehm_affinity_flops(m->masks.affinity) : 0;
+    double teacher = m->masks.affinity ? ehm_affinity_flops(m->masks.affinity) / m->views : 0;
     return 3 * ehm_vit_flops_fwd(&m->shape, m->n_visible, true) - embed + teacher;
 }

@@ -82,7 +82,7 @@ typedef struct {
     ehm_weights average;                     /* --tree-teacher ema */
     ehm_view embed_idx, src, pos_idx, patches; bool routed;
     ehm_mask_file *file; char *note;         /* what a user should be told once; NULL: nothing */
-    float *similarity, *attention, *cls, *colour; /* host, [batch, ..] */
+    float *similarity, *attention, *cls, *colour; /* host, [crops, ..]; colour [batch, ..] */
     ehm_mask_facts *facts; ehm_mask_shape *shapes; /* [batch] */
     ehm_view loss_state; float *loss;        /* [2,L]: running mean of the loss of each place in the grid, and how often it was seen */
     float *row_loss;                         /* host [batch * n_masked] */
@@ -101,7 +101,8 @@ struct ehm_method {
     const ehm_head *head;
     const ehm_loss *loss_kind;
     ehm_vit_shape shape;
-    int32_t batch; ehm_dtype act; bool train, norm_pix; double mask_ratio;
+    int32_t batch, views; /* masked samples; masks a crop: sample v * (batch / views) + j is crop j under its mask v */
+    ehm_dtype act; bool train, norm_pix; double mask_ratio;
 
     ehm_params params; ehm_weights weights; ehm_grads grads;
     ehm_vit_encoder enc; ehm_vit_encoder_pass enc_pass;
@@ -119,6 +120,7 @@ struct ehm_method {
     int32_t n, n_visible, n_masked, n_embed, n_tokens;
     ehm_method_masks masks;
 };
+static inline int32_t ehm_method_crops(const ehm_method *m) { return m->batch / m->views; } /* pictures a micro-batch */
 ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *err);
 void ehm_method_masks_close(ehm_method *m);
 void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan);

@@ -3,9 +3,10 @@
 #include <string.h>
 
 static ehm_code check_batch(const ehm_method *m, const ehm_batch *b, ehm_err *err) {
-    if (b->n < 1 || b->n > m->batch || (m->train && b->n != m->batch))
+    int32_t crops = ehm_method_crops(m);
+    if (b->n < 1 || b->n > crops || (m->train && b->n != crops))
         return EHM_FAIL(err, EHM_E_ARG, "a batch of %d pictures, but the method was opened for %d%s",
-                        (int)b->n, (int)m->batch, m->train ? ", and training takes no others" : "");
+                        (int)b->n, (int)crops, m->train ? ", and training takes no others" : "");
     if (b->type != EHM_U8 && b->type != EHM_F32)
         return EHM_FAIL(err, EHM_E_ARG, "pixels of type %s", ehm_dtype_name(b->type));
     return EHM_OK;
@@ -17,7 +18,7 @@ static void put_i32(ehm_dev *d, ehm_view v, const int32_t *host, int64_t n, int6
 
 static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
     const ehm_vit_shape *s = &m->shape;
-    m->n = b->n;
+    m->n = b->n * m->views;
     m->n_embed = m->corrupt->n_embed(s->n_patches, m->n_visible),
     m->n_tokens = m->corrupt->n_tokens(s->n_patches, m->n_visible);
     for (int64_t i = 0; i < m->n; i++)
@@ -74,9 +75,10 @@ ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, co
     ehm_arena_reset(&m->scratch);
     uint8_t *seen = EHM_NEW_N(&m->scratch, uint8_t, L);
     if (!seen) return EHM_FAIL(err, EHM_E_MEMORY, "no memory to check masks of %d patches", (int)L);
-    for (int64_t i = 0; i < b->n; i++) EHM_TRY(check_lists(m, i, visible, masked, n_visible, seen, err));
+    int64_t n = (int64_t)b->n * m->views;
+    for (int64_t i = 0; i < n; i++) EHM_TRY(check_lists(m, i, visible, masked, n_visible, seen, err));
     m->n_visible = n_visible, m->n_masked = n_masked;
-    memcpy(m->visible, visible, (size_t)b->n * (size_t)n_visible * sizeof *visible);
-    if (n_masked) memcpy(m->masked, masked, (size_t)b->n * (size_t)n_masked * sizeof *masked);
+    memcpy(m->visible, visible, (size_t)n * (size_t)n_visible * sizeof *visible);
+    if (n_masked) memcpy(m->masked, masked, (size_t)n * (size_t)n_masked * sizeof *masked);
     return finish(m, d, b);
 }

@@ -132,12 +132,12 @@ static bool small_memory(ehm_method *m) {
 /* What grows with the square of the patches waits until training begins: a method is also opened to count. */
 static bool large_memory(ehm_method *m) {
     ehm_method_masks *k = &m->masks;
-    size_t B = (size_t)m->batch, L = (size_t)m->shape.n_patches;
+    size_t B = (size_t)ehm_method_crops(m), L = (size_t)m->shape.n_patches;
     uint32_t want = wants_of(k->ever);
     if (want & EHM_WANT_SIMILARITY && !(k->similarity = EHM_NEW_N(&m->arena, float, B * L * L))) return false;
     if (want & EHM_WANT_ATTENTION && !(k->attention = EHM_NEW_N(&m->arena, float, B * L * L))) return false;
     if (want & EHM_WANT_CLS && !(k->cls = EHM_NEW_N(&m->arena, float, B * L))) return false;
-    if (k->ever & EHM_MASK_NEEDS_COLOUR && !(k->colour = EHM_NEW_N(&m->arena, float, B * L * (size_t)m->shape.channels))) return false;
+    if (k->ever & EHM_MASK_NEEDS_COLOUR && !(k->colour = EHM_NEW_N(&m->arena, float, (size_t)m->batch * L * (size_t)m->shape.channels))) return false;
     return true;
 }
 
@@ -155,7 +155,7 @@ ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *er
         k->note = ehm_arena_printf(&m->arena, "--node-order %s: nodes are taken from the front, so patches are not hidden equally often", cfg->node_order);
     k->log_trees = m->train && cfg->tree_log && !(k->ever & EHM_MASK_NEEDS_SIMILARITY);
     if (k->log_trees) k->ever |= ehm_mask_needs_ever(tree_rule(), &k->settings, NULL, m->shape.n_patches);
-    if (k->ever & EHM_MASK_NEEDS_OTHER && m->batch < 2)
+    if (k->ever & EHM_MASK_NEEDS_OTHER && ehm_method_crops(m) < 2)
         return EHM_FAIL(err, EHM_E_CONFIG, "--tree-source swapped takes the tree of the batch's next picture; a batch of 1 has none");
     if (m->train) EHM_TRY(open_file(m, cfg, err));
     if (!small_memory(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
@@ -164,10 +164,10 @@ ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *er
     ehm_affinity_opt o;
     EHM_TRY(ehm_affinity_opt_of(&o, cfg, &m->shape, err));
     k->settings.balance = o.kind == EHM_SIM_BALANCED;
-    EHM_TRY(ehm_affinity_open(&k->affinity, &o, &m->shape, m->batch, want, true, err));
+    EHM_TRY(ehm_affinity_open(&k->affinity, &o, &m->shape, ehm_method_crops(m), want, true, err));
     k->ema = !strcmp(cfg->tree_teacher, "ema"), k->half_life = cfg->tree_half_life;
     int32_t L = m->shape.n_patches;
-    if (!ehm_vit_encoder_pass_open(&k->pass, &m->enc, m->batch, L, 1 + L, false, m->act, &m->arena))
+    if (!ehm_vit_encoder_pass_open(&k->pass, &m->enc, ehm_method_crops(m), L, 1 + L, false, m->act, &m->arena))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the teacher's pass");
     return EHM_OK;
 }
@@ -182,7 +182,7 @@ void ehm_method_masks_close(ehm_method *m) {
 
 void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan) {
     ehm_method_masks *k = &m->masks;
-    int64_t B = m->batch, L = m->shape.n_patches;
+    int64_t B = ehm_method_crops(m), L = m->shape.n_patches;
     if (k->loss) k->loss_state = ehm_plan_2d(plan, EHM_MEM_STATE, "mask.place_loss", EHM_F32, 2, L);
     if (!k->affinity) return;
     if (k->ema) ehm_weights_plan(&k->average, &m->params, plan, EHM_MEM_STATE, "teacher.", m->act);
@@ -201,7 +201,7 @@ void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan) {
 /* Every patch, in raster order: the same for every batch. */
 static ehm_code route_all(ehm_method *m, ehm_dev *d, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
-    int64_t B = m->batch, L = m->shape.n_patches, N = 1 + L;
+    int64_t B = ehm_method_crops(m), L = m->shape.n_patches, N = 1 + L;
     if (k->routed) return EHM_OK;
     int32_t *idx = malloc((size_t)(B * N) * sizeof *idx);
     if (!idx) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the teacher's route");
@@ -237,10 +237,10 @@ static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t wa
 
 /* ---- other things a rule may look at ---- */
 
-static void mean_colours(const ehm_method *m, const ehm_batch *b, int64_t i) {
+static void mean_colours(const ehm_method *m, const ehm_batch *b, int64_t i, int64_t crop) {
     const ehm_vit_shape *s = &m->shape;
     size_t each = (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * ehm_dtype_size(b->type);
-    ehm_mask_patch_colours(m->masks.colour + i * s->n_patches * s->channels, (const char *)b->pixels + (size_t)i * each, b->type, s->img_h, s->img_w,
+    ehm_mask_patch_colours(m->masks.colour + i * s->n_patches * s->channels, (const char *)b->pixels + (size_t)crop * each, b->type, s->img_h, s->img_w,
                            s->channels, s->grid_h, s->grid_w);
 }
 
@@ -254,31 +254,31 @@ typedef struct {
     int64_t failed[64]; /* picture whose error a thread holds, -1 none */
 } drawing;
 
-/* Everything of picture i that was made. */
+/* Everything of sample i that was made: what belongs to its crop is shared by the crop's masks, the random keys are each mask's own. */
 static ehm_code input_of(ehm_mask_in *in, const drawing *g, int64_t i, ehm_err *err) {
     ehm_method *m = g->m;
     ehm_method_masks *k = &m->masks;
     const ehm_batch *b = g->b;
-    int64_t L = m->shape.n_patches, slot = b->slots ? b->slots[i] : i;
+    int64_t L = m->shape.n_patches, crop = i % b->n, view = i / b->n, slot = (b->slots ? b->slots[crop] : crop) + view * ((int64_t)1 << 40);
     bool pairs = k->settings.tree_source == EHM_SOURCE_FILE;
     *in = (ehm_mask_in){.grid_h = m->shape.grid_h, .grid_w = m->shape.grid_w, .n_masked = m->n_masked, .n_views = 1, .progress_frac = g->u,
                         .rng = ehm_rng_of(g->seed, EHM_RNG_mask, (uint32_t)b->epoch, (uint64_t)slot), .seed = g->seed, .sample = (uint64_t)slot,
                         .epoch = (uint32_t)b->epoch, .settings = &k->settings, .arg = k->arg};
     uint32_t want = wants_of(g->needs);
-    if (want & EHM_WANT_SIMILARITY) in->similarity = k->similarity + i * L * L;
-    if (want & EHM_WANT_SIMILARITY && b->n > 1) in->similarity_other = k->similarity + (i + 1) % b->n * L * L;
-    if (want & EHM_WANT_ATTENTION) in->attention = k->attention + i * L * L, in->n_attention_maps = m->shape.depth * m->shape.num_heads;
-    if (want & EHM_WANT_CLS) in->cls_attention = k->cls + i * L;
+    if (want & EHM_WANT_SIMILARITY) in->similarity = k->similarity + crop * L * L;
+    if (want & EHM_WANT_SIMILARITY && b->n > 1) in->similarity_other = k->similarity + (crop + 1) % b->n * L * L;
+    if (want & EHM_WANT_ATTENTION) in->attention = k->attention + crop * L * L, in->n_attention_maps = m->shape.depth * m->shape.num_heads;
+    if (want & EHM_WANT_CLS) in->cls_attention = k->cls + crop * L;
     if (g->needs & EHM_MASK_NEEDS_COLOUR) {
-        mean_colours(m, b, i);
+        mean_colours(m, b, i, crop);
         in->colour = k->colour + i * L * m->shape.channels, in->n_colour = m->shape.channels;
     }
     if (k->loss) in->loss = k->loss;
-    if (b->patch_labels) in->labels = b->patch_labels + i * b->n_levels * L, in->n_levels = b->n_levels;
+    if (b->patch_labels) in->labels = b->patch_labels + crop * b->n_levels * L, in->n_levels = b->n_levels;
     if (k->file) {
-        const float *v = ehm_mask_file_of(k->file, b->ids ? b->ids[i] : i);
+        const float *v = ehm_mask_file_of(k->file, b->ids ? b->ids[crop] : crop);
         if (!v)
-            return EHM_FAIL(err, EHM_E_CONFIG, "--mask-file has no entry for picture %lld", (long long)(b->ids ? b->ids[i] : i));
+            return EHM_FAIL(err, EHM_E_CONFIG, "--mask-file has no entry for picture %lld", (long long)(b->ids ? b->ids[crop] : crop));
         if (pairs) in->similarity = v;
         else in->score = v;
     }
@@ -385,20 +385,20 @@ ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, fl
     if (want) EHM_TRY(teach(m, d, b, want, true, err));
     for (int i = 0; i < k->n_scratch; i++) errors[i] = (ehm_err){0}, g.failed[i] = -1;
     double t0 = ehm_clock_s();
-    ehm_pool_for(k->n_scratch == ehm_pool_threads(pool) ? pool : NULL, b->n, 1, draw_some, &g);
+    ehm_pool_for(k->n_scratch == ehm_pool_threads(pool) ? pool : NULL, (int64_t)b->n * m->views, 1, draw_some, &g);
     double took = ehm_clock_s() - t0;
     int32_t first = -1;
     for (int32_t i = 0; i < k->n_scratch; i++)
         if (g.failed[i] >= 0 && (first < 0 || g.failed[i] < g.failed[first])) first = i;
     if (first >= 0) {
-        if (!finite_inputs(k, want, g.failed[first], m->shape.n_patches))
-            return EHM_FAIL(err, EHM_E_NUMERIC, "the attention of picture %lld of the batch is not finite", (long long)g.failed[first]);
+        if (!finite_inputs(k, want, g.failed[first] % b->n, m->shape.n_patches))
+            return EHM_FAIL(err, EHM_E_NUMERIC, "the attention of picture %lld of the batch is not finite", (long long)(g.failed[first] % b->n));
         if (err && !err->code) *err = errors[first];
         return errors[first].code;
     }
     double tree_s = 0, select_s = 0;
-    k->meters[M_LOADS]++, k->meters[M_U] += progress, k->meters[M_PICTURES] += b->n;
-    for (int32_t i = 0; i < b->n; i++) { /* in order: the sums are the same for any threads */
+    k->meters[M_LOADS]++, k->meters[M_U] += progress, k->meters[M_PICTURES] += (double)b->n * m->views;
+    for (int32_t i = 0; i < b->n * m->views; i++) { /* in order: the sums are the same for any threads */
         add_facts(k->meters, &k->facts[i], m->shape.n_patches), add_shape(k->meters, &k->shapes[i]);
         tree_s += k->facts[i].tree_s, select_s += k->facts[i].select_s;
     }
@@ -454,7 +454,7 @@ void ehm_method_restored(ehm_method *m, ehm_dev *d) {
 }
 
 size_t ehm_method_host_bytes(const ehm_method *m, int32_t n_threads) {
-    size_t LL = (size_t)m->shape.n_patches * (size_t)m->shape.n_patches * sizeof(float), B = (size_t)m->batch;
+    size_t LL = (size_t)m->shape.n_patches * (size_t)m->shape.n_patches * sizeof(float), B = (size_t)ehm_method_crops(m);
     uint32_t want = wants_of(m->masks.ever);
     size_t n = (want & EHM_WANT_SIMILARITY ? B * LL : 0) + (want & EHM_WANT_ATTENTION ? B * LL : 0);
     return n + (m->masks.ever ? 6 * LL * (size_t)n_threads : 0); /* a tree's copy of its matrix, and what a source or a rule makes beside it */

@@ -49,32 +49,15 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static ehm_code random_batch(bench *b, const ehm_vit_shape *s, int32_t n, ehm_err *err) {
+static ehm_code random_batch(bench *b, const ehm_vit_shape *s, int32_t n, int32_t views, ehm_err *err) {
     size_t bytes = (size_t)n * (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels;
     ehm_rng r = ehm_rng_of(1, EHM_RNG_test, 0, 0);
     b->pixels = malloc(bytes), b->ids = calloc((size_t)n, sizeof *b->ids), b->labels = calloc((size_t)n, sizeof *b->labels);
     if (!b->pixels || !b->ids || !b->labels) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a batch of %d pictures", n);
     for (size_t i = 0; i < bytes; i++) b->pixels[i] = (uint8_t)ehm_rng_u32(&r);
     for (int32_t i = 0; i < n; i++) b->ids[i] = i;
-    b->batch = (ehm_batch){.n = n, .pixels = b->pixels, .type = EHM_U8, .ids = b->ids, .slots = b->ids, .labels = b->labels};
+    b->batch = (ehm_batch){.n = n / views, .pixels = b->pixels, .type = EHM_U8, .ids = b->ids, .slots = b->ids, .labels = b->labels};
     return EHM_OK;
-}
-
-static ehm_code sizes(ehm_vit_shape *s, ehm_config *c, ehm_err *err) {
-    if (!strcmp(c->preset, "auto")) c->preset = "tiny";
-    const ehm_vit_preset *p = ehm_vit_preset_find(c->preset);
-    int64_t h = p ? p->img_size : 0, w = h;
-    if (!p) return EHM_FAIL(err, EHM_E_CONFIG, "there is no preset '%s'; see: ehm list presets", c->preset);
-    if (strcmp(c->img_size, "auto")) {
-        char first[32];
-        size_t n = strcspn(c->img_size, "xX");
-        if (n >= sizeof first) return EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: N or HxW in pixels", c->img_size);
-        memcpy(first, c->img_size, n), first[n] = 0;
-        if (!ehm_parse_i64(first, &h) || (c->img_size[n] && !ehm_parse_i64(c->img_size + n + 1, &w)) || h < 1 || h > 16384)
-            return EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: N or HxW in pixels", c->img_size);
-        if (!c->img_size[n]) w = h;
-    }
-    return ehm_vit_shape_of(s, c, (int32_t)h, (int32_t)w, EHM_IS_AUTO(c->channels) ? 3 : (int32_t)c->channels, err);
 }
 
 ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *err) {
@@ -85,7 +68,7 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
     int32_t threads = EHM_IS_AUTO(c.threads) ? ehm_cpu_count() : (int32_t)c.threads, n = EHM_IS_AUTO(c.batch_size) ? 64 : (int32_t)c.batch_size;
     ehm_code rc;
     memset(out, 0, sizeof *out);
-    EHM_TRY(sizes(&s, &c, err));
+    EHM_TRY(ehm_vit_shape_alone(&s, &c, err));
     EHM_TRY(ehm_dev_open(&b.dev, c.device, threads, err));
     ehm_dtype act = !strcmp(c.dtype, "bf16") || (!strcmp(c.dtype, "auto") && ehm_dev_fast_bf16(b.dev)) ? EHM_BF16 : EHM_F32;
     if ((rc = ehm_method_open(&b.m, &c, &s, n, act, true, err))) goto done;
@@ -98,7 +81,7 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
     ehm_method_init(b.m, b.dev, 1);
     for (int32_t i = 0; i < s.channels; i++) stats[i] = 0.5, ones[i] = 0.25;
     if ((rc = ehm_method_set_stats(b.m, b.dev, stats, ones, s.channels, err))) goto done;
-    if ((rc = random_batch(&b, &s, n, err))) goto done;
+    if ((rc = random_batch(&b, &s, n, (int32_t)c.masks_per_crop, err))) goto done;
     for (int32_t i = 0; i < 2; i++)
         if ((rc = one_step(&b, err))) goto done;
     t0 = ehm_clock_s();

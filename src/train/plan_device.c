@@ -15,7 +15,7 @@ void ehm_train_plan_all(ehm_train *t, ehm_plan *p, ehm_method *m) {
 static size_t loader_bytes(const ehm_train *t, int64_t batch) {
     const ehm_vit_shape *s = &t->facts.shape;
     size_t value = t->ds && !ehm_dataset_is_u8(t->ds) ? 4 : 1;
-    return (size_t)batch * (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * value * ((size_t)t->facts.n_workers + 2);
+    return (size_t)(batch / t->cfg.masks_per_crop) * (size_t)s->img_h * (size_t)s->img_w * (size_t)s->channels * value * ((size_t)t->facts.n_workers + 2);
 }
 
 /* Counts what a micro-batch of this size needs; facts hold the last count. */
@@ -47,13 +47,14 @@ static bool fits(const ehm_train *t) { return t->facts.memory_available <= 0 || 
 
 /* The largest batch of at most `most` that fits; count() of it was the last. 0: not even one picture. */
 static ehm_code largest_batch(ehm_train *t, int64_t most, int64_t *batch, ehm_err *err) {
-    int64_t b = 1;
+    int64_t b = 1, views = t->cfg.masks_per_crop;
     while (b * 2 <= most) b *= 2;
     for (; b >= 1; b /= 2) {
-        EHM_TRY(count(t, b, err));
+        if (b - b % views < 1) continue;
+        EHM_TRY(count(t, b - b % views, err));
         if (fits(t)) break;
     }
-    *batch = b;
+    *batch = b - b % views;
     return EHM_OK;
 }
 
@@ -72,10 +73,12 @@ static ehm_code too_large(ehm_train *t, ehm_err *err) {
 }
 
 static ehm_code auto_batch(ehm_train *t, ehm_err *err) {
-    int64_t most = 256, batch, wanted = 1;
+    int64_t most = 256, batch, wanted = 1, views = t->cfg.masks_per_crop;
     char need[32], have[32];
-    if (t->facts.n_pictures > 0 && t->facts.n_pictures < most) most = t->facts.n_pictures;
+    if (most < views) most = views;
+    if (t->facts.n_pictures > 0 && t->facts.n_pictures * views < most) most = t->facts.n_pictures * views;
     while (wanted * 2 <= most) wanted *= 2;
+    wanted -= wanted % views;
     EHM_TRY(largest_batch(t, most, &batch, err));
     if (!batch && t->purpose != EHM_TRAIN_PLAN) {
         t->cfg.batch_size = 1;
@@ -85,7 +88,7 @@ static ehm_code auto_batch(ehm_train *t, ehm_err *err) {
     }
     bool lower = batch < wanted;
     ehm_config_put_i64(&t->cfg, EHM_SETI_batch_size, batch ? batch : 1, lower ? EHM_FROM_MACHINE : wanted < 256 ? EHM_FROM_DATA : EHM_FROM_DEFAULT);
-    const char *why = !batch ? "not even one picture fits memory" : lower ? "the largest power of two that fits memory" : wanted < 256 ? "the largest power of two in the set" : "256 fits";
+    const char *why = !batch ? "not even one picture fits memory" : lower ? "the largest power of two that fits memory" : batch % 2 ? "as near below a power of two as --masks-per-crop allows" : wanted < 256 ? "the largest power of two in the set" : "256 fits";
     t->why[EHM_SETI_batch_size] = ehm_arena_printf(&t->arena, "%s; needs %s of %s free", why, ehm_format_bytes((double)needed(t), need),
                                                    ehm_format_bytes((double)t->facts.memory_available, have));
     return EHM_OK;
@@ -114,8 +117,9 @@ ehm_code ehm_train_choose_batch(ehm_train *t, ehm_err *err) {
     EHM_TRY(EHM_IS_AUTO(t->cfg.batch_size) ? auto_batch(t, err) : given_batch(t, err));
     t->facts.batch_size = t->cfg.batch_size;
     t->facts.accum_iter = t->cfg.accum_iter;
-    if (t->facts.n_pictures >= 0 && t->facts.n_pictures < t->cfg.batch_size) {
-        EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %lld is more than the %lld pictures there are", (long long)t->cfg.batch_size, (long long)t->facts.n_pictures);
+    int64_t crops = t->cfg.batch_size / t->cfg.masks_per_crop;
+    if (t->facts.n_pictures >= 0 && t->facts.n_pictures < crops) {
+        EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %lld is more than the %lld pictures there are", (long long)crops, (long long)t->facts.n_pictures);
         EHM_HINT(err, "a batch of at most %lld, or more pictures", (long long)t->facts.n_pictures);
         return EHM_E_CONFIG;
     }

@@ -226,7 +226,7 @@ static ehm_code settle_length(ehm_train *t, ehm_err *err) {
     if (c->min_lr > c->lr) ehm_train_say(t, EHM_LOG_WARN, "--min-lr %g is more than the rate %g it ends from", c->min_lr, c->lr);
     if (EHM_IS_AUTO(c->log_every)) ehm_config_put_i64(c, EHM_SETI_log_every, 10, EHM_FROM_DEFAULT);
     if (t->facts.n_pictures < 0) return EHM_OK;
-    int64_t bpe = t->facts.n_pictures / c->batch_size;
+    int64_t bpe = t->facts.n_pictures / (c->batch_size / c->masks_per_crop);
     double steps_per_epoch = (double)bpe / (double)c->accum_iter, total;
     t->facts.batches_per_epoch = bpe;
     if (!EHM_IS_AUTO(c->steps) && t->resume_step < 0) {
@@ -242,7 +242,9 @@ static ehm_code settle_length(ehm_train *t, ehm_err *err) {
         total = floor(c->epochs * steps_per_epoch + 1e-9);
         if (total > 9e15) return EHM_FAIL(err, EHM_E_CONFIG, "--epochs %g: more steps than can be counted", c->epochs);
         ehm_config_put_i64(c, EHM_SETI_steps, total < 1 ? 1 : (int64_t)total, EHM_FROM_DATA);
-        t->why[EHM_SETI_steps] = ehm_arena_printf(&t->arena, "%g epochs of %lld pictures", c->epochs, (long long)t->facts.n_pictures);
+        t->why[EHM_SETI_steps] = c->masks_per_crop > 1 ? ehm_arena_printf(&t->arena, "%g epochs of %lld pictures, %lld masks each", c->epochs, (long long)t->facts.n_pictures,
+                                                                           (long long)c->masks_per_crop)
+                                                        : ehm_arena_printf(&t->arena, "%g epochs of %lld pictures", c->epochs, (long long)t->facts.n_pictures);
     }
     if (ehm_is_auto_f64(c->warmup_epochs)) {
         double w = 0.05 * (double)c->steps;
@@ -387,7 +389,7 @@ ehm_dataset *ehm_train_dataset(ehm_train *t) { return t->ds; }
 const ehm_weights *ehm_train_average(const ehm_train *t) { return t->cfg.ema > 0 ? &t->average : NULL; }
 
 ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
-    ehm_loader_opt opt = {.batch_size = (int32_t)t->cfg.batch_size, .h = t->facts.shape.img_h, .w = t->facts.shape.img_w, .augment = true,
+    ehm_loader_opt opt = {.batch_size = (int32_t)(t->cfg.batch_size / t->cfg.masks_per_crop), .h = t->facts.shape.img_h, .w = t->facts.shape.img_w, .augment = true,
                           .crop_min = t->cfg.crop_min, .crop_max = t->cfg.crop_max, .flip = t->cfg.flip, .fit = t->cfg.fit, .shuffle = true,
                           .drop_last = true, .repeat = true, .seed = (uint64_t)t->cfg.seed, .n_workers = t->facts.n_workers,
                           .cache_bytes = (int64_t)t->facts.cache_bytes, .max_bad = t->cfg.max_bad};
@@ -400,13 +402,13 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
 /* ---- printed ---- */
 
 static bool shown(const ehm_config *c, int32_t i, bool trees) {
-    static const char groups[] = "data,read,loading,size,fit,crop,transform,model,recipe,mask,live,batch,train,output,run,folder";
+    static const char groups[] = "data,read,loading,size,fit,crop,transform,model,recipe,mask,live,batch,train,output,run,folder,overwrite";
     const ehm_setting *s = &ehm_settings[i];
     if (i == EHM_SETI_seed || i == EHM_SETI_threads || i == EHM_SETI_device || i == EHM_SETI_dtype) return true;
     if (!ehm_in_groups(groups, s->group) && !(trees && ehm_in_groups("tree,linkage,progress", s->group))) return false;
     const void *p = (const char *)c + s->offset;
     if (s->kind == EHM_SET_STR) return *(const char *const *)p != NULL;
-    if (s->kind == EHM_SET_BOOL && ehm_in_groups("run,folder", s->group)) return *(const bool *)p;
+    if (s->kind == EHM_SET_BOOL && ehm_in_groups("run,folder,overwrite", s->group)) return *(const bool *)p;
     if (s->kind == EHM_SET_LIST) return ((const ehm_strs *)p)->n > 0;
     if (s->kind == EHM_SET_I64 && EHM_IS_AUTO(*(const int64_t *)p)) return false;
     if (s->kind == EHM_SET_F64 && ehm_is_auto_f64(*(const double *)p)) return i == EHM_SETI_save_every;

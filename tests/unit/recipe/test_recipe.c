@@ -70,6 +70,9 @@ TEST(recipe, open_refuses) {
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_U8, true, &err), &err, EHM_E_ARG, "u8");
     CHECK_FAILS(ehm_method_open(&m, &c, &s, INT32_MAX, EHM_F32, true, &err), &err, EHM_E_CONFIG,
                 "batch_size");
+    c.masks_per_crop = 2;
+    CHECK_FAILS(ehm_method_open(&m, &c, &s, 3, EHM_F32, true, &err), &err, EHM_E_CONFIG, "--batch-size 3 is no multiple of --masks-per-crop 2");
+    c.masks_per_crop = 1;
     s.decoder_depth = 0;
     CHECK_FAILS(ehm_method_open(&m, &c, &s, 2, EHM_F32, true, &err), &err, EHM_E_CONFIG, "needs a decoder");
     tiny(&c, &s);
@@ -85,10 +88,11 @@ TEST(recipe, open_refuses) {
 
 typedef struct { ehm_dev *d; ehm_plan plan; ehm_method *m; ehm_vit_shape s; } method;
 
-static void method_open(method *x, int32_t batch, bool train) {
+static void method_open_with(method *x, int32_t batch, bool train, const char *mask, int64_t masks_per_crop) {
     ehm_config c;
     ehm_err err = {0};
     tiny(&c, &x->s);
+    c.mask = mask, c.masks_per_crop = masks_per_crop;
     REQUIRE_OK(ehm_dev_open(&x->d, "ref", 2, &err), &err);
     REQUIRE_OK(ehm_method_open(&x->m, &c, &x->s, batch, EHM_F32, train, &err), &err);
     ehm_plan_begin(&x->plan, x->d);
@@ -98,6 +102,8 @@ static void method_open(method *x, int32_t batch, bool train) {
     REQUIRE_OK(ehm_plan_end(&x->plan, &err), &err);
     ehm_method_init(x->m, x->d, 3);
 }
+
+static void method_open(method *x, int32_t batch, bool train) { method_open_with(x, batch, train, "random", 1); }
 
 static void method_close(method *x) {
     ehm_method_close(x->m);
@@ -129,6 +135,51 @@ TEST(recipe, masks_follow_the_sample) {
     CHECK(memcmp(first, ehm_method_visible(x.m), sizeof first));
     free(px);
     method_close(&x);
+}
+
+static float *loss_and_gradient(method *x, float *loss) {
+    int64_t n = ehm_method_params(x->m)->group_count[EHM_DECAY];
+    float *g = calloc((size_t)n, sizeof *g);
+    ehm_view v = ehm_method_grad(x->m, EHM_DECAY);
+    ehm_fill(x->d, &(ehm_fill_args){.x = v});
+    ehm_method_fwd(x->m, x->d);
+    ehm_method_bwd(x->m, x->d, 1);
+    ehm_download(x->d, loss, ehm_method_loss(x->m), sizeof *loss);
+    ehm_download(x->d, g, v, (size_t)n * sizeof *g);
+    return g;
+}
+
+/* Two masks a crop: the first are those of a run with one, the second are others along the same trees; loss and gradient are to the bit
+ * those of a batch in which every picture stands twice under these masks. */
+TEST(recipe, several_masks_of_a_crop) {
+    enum { CROPS = 2, VIEWS = 2, V = 16, M = 48, PX = 32 * 32 * 3 };
+    method several, once, plain;
+    ehm_err err = {0};
+    method_open_with(&several, CROPS * VIEWS, true, "ehm", VIEWS);
+    method_open_with(&once, CROPS, true, "ehm", 1);
+    method_open_with(&plain, CROPS * VIEWS, true, "ehm", 1);
+    uint8_t *px = calloc(VIEWS, CROPS * PX);
+    ehm_rng r = ehm_rng_of(4, EHM_RNG_test, 0, 0);
+    for (int i = 0; i < CROPS * PX; i++) px[i] = px[CROPS * PX + i] = (uint8_t)ehm_rng_u32(&r);
+    int64_t slots[CROPS] = {5, 9};
+    ehm_batch b = {.n = CROPS, .pixels = px, .type = EHM_U8, .slots = slots, .epoch = 1};
+    REQUIRE_OK(ehm_method_load(several.m, several.d, &b, 0.5f, 1, &err), &err);
+    REQUIRE_OK(ehm_method_load(once.m, once.d, &b, 0.5f, 1, &err), &err);
+    const int32_t *masked = ehm_method_masked(several.m);
+    CHECK(!memcmp(masked, ehm_method_masked(once.m), sizeof(int32_t) * CROPS * M));
+    for (int i = 0; i < CROPS; i++) CHECK(memcmp(masked + i * M, masked + (CROPS + i) * M, sizeof(int32_t) * M));
+
+    float loss[2], *g[2];
+    g[0] = loss_and_gradient(&several, &loss[0]);
+    b.n = CROPS * VIEWS, b.slots = NULL;
+    REQUIRE_OK(ehm_method_load_masks(plain.m, plain.d, &b, ehm_method_visible(several.m), masked, V, &err), &err);
+    g[1] = loss_and_gradient(&plain, &loss[1]);
+    CHECK(loss[0] > 0 && loss[0] == loss[1]);
+    CHECK(!memcmp(g[0], g[1], sizeof(float) * (size_t)ehm_method_params(plain.m)->group_count[EHM_DECAY]));
+    CHECK(ehm_method_flops(several.m) < ehm_method_flops(plain.m)); /* one teacher's pass for two */
+    CHECK(ehm_method_host_bytes(several.m, 1) < ehm_method_host_bytes(plain.m, 1));
+    free(px), free(g[0]), free(g[1]);
+    method_close(&several), method_close(&once), method_close(&plain);
 }
 
 TEST(recipe, load_refuses) {
