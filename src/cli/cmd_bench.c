@@ -1,9 +1,12 @@
-/* ehm bench step: speed of training on this machine, data left out. */
+/* ehm bench: speed of training and of feature extraction on this machine, data left out. */
 #include "cli/cli.h"
+#include "infer/bench_features.h"
 #include "train/bench_step.h"
+#include <string.h>
 
 static const ehm_word bench_words[] = {
-    {"step", "images/s of a training step on pictures that are in memory already", NULL, NULL},
+    {"step", "images/s of a training step on pictures that are in memory already", "mask,tree,linkage,recipe", NULL},
+    {"features", "images/s of feature extraction: the encoder over all patches, class token and mean of patch tokens", NULL, NULL},
     {NULL, NULL, NULL, NULL},
 };
 static const ehm_word *words(ehm_arena *a) {
@@ -11,7 +14,39 @@ static const ehm_word *words(ehm_arena *a) {
     return bench_words;
 }
 
-static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
+static ehm_code run_features(const ehm_config *c, ehm_out *out, ehm_err *err) {
+    ehm_bench_features_result r;
+    char peak[32];
+    EHM_TRY(ehm_bench_features(&r, c, err));
+    if (out->json) {
+        ehm_str s = {0};
+        ehm_json_w w = {.out = &s};
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "model"), ehm_json_str(&w, r.model);
+        ehm_json_key(&w, "device"), ehm_json_str(&w, r.device);
+        ehm_json_key(&w, "dtype"), ehm_json_str(&w, r.dtype);
+        ehm_json_key(&w, "batch_size"), ehm_json_i64(&w, r.batch);
+        ehm_json_key(&w, "threads"), ehm_json_i64(&w, r.threads);
+        ehm_json_key(&w, "images_per_s"), ehm_json_f64(&w, r.images_per_s);
+        ehm_json_key(&w, "lo"), ehm_json_f64(&w, r.lo);
+        ehm_json_key(&w, "hi"), ehm_json_f64(&w, r.hi);
+        ehm_json_key(&w, "stretches"), ehm_json_i64(&w, r.n_stretches);
+        ehm_json_key(&w, "gflop_per_image"), ehm_json_f64(&w, r.gflop_per_image);
+        ehm_json_key(&w, "gflop_per_s"), ehm_json_f64(&w, r.gflops);
+        ehm_json_key(&w, "peak_mib"), ehm_json_f64(&w, (double)r.peak_bytes / 1048576);
+        ehm_json_end(&w);
+        ehm_out_json(out, &s);
+        ehm_str_free(&s);
+        return EHM_OK;
+    }
+    ehm_out_addf(out, "%s\n%s, %s, batch %d\n", r.model, r.device, r.dtype, r.batch);
+    ehm_out_addf(out, "%.2f images/s [%.2f .. %.2f], median of %d stretches; data is left out\n", r.images_per_s, r.lo, r.hi, r.n_stretches);
+    ehm_out_addf(out, "%.3f GFLOP a picture (products, by count), %.1f GFLOP/s; memory: %s peak of the process\n", r.gflop_per_image, r.gflops,
+                 ehm_format_bytes((double)r.peak_bytes, peak));
+    return EHM_OK;
+}
+
+static ehm_code run_step(const ehm_config *c, ehm_out *out, ehm_err *err) {
     ehm_bench_result r;
     char planned[32], peak[32];
     EHM_TRY(ehm_bench_step(&r, c, err));
@@ -56,17 +91,22 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     return EHM_OK;
 }
 
+static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
+    return !strcmp(out->args.v[0], "features") ? run_features(c, out, err) : run_step(c, out, err);
+}
+
 const ehm_command ehm_cmd_bench = {
     .name = "bench",
-    .summary = "measures the speed of training on this machine",
-    .groups = "bench,model,size,mask,tree,linkage,recipe,batch",
+    .summary = "measures the speed of training and of feature extraction on this machine",
+    .groups = "bench,model,size,batch",
     .usage = "--preset P --batch-size N",
     .args = "WHAT",
     .n_args_min = 1,
     .n_args_max = 1,
     .words = words,
-    .details = "Random masks unless --mask says otherwise. Masks that follow the model's attention are measured at the end of the curriculum, where a step costs "
+    .details = "step: random masks unless --mask says otherwise. Masks that follow the model's attention are measured at the end of the curriculum, where a step costs "
                "most, and the share of each part is shown.",
-    .example = "ehm bench step --preset pico --batch-size 8 --seconds 1\nehm bench step --preset pico --batch-size 8 --seconds 1 --mask ehm",
+    .example = "ehm bench step --preset pico --batch-size 8 --seconds 1\nehm bench step --preset pico --batch-size 8 --seconds 1 --mask ehm\n"
+               "ehm bench features --preset pico --batch-size 8 --seconds 1",
     .run = run,
 };

@@ -23,6 +23,8 @@ typedef struct {
 /* spec: a run folder (unfinished: its newest checkpoint), RUN/checkpoints/NNNNNNNN, a safetensors file of ours or of MAE/timm names, untrained:RUN, untrained:PRESET (seed
  * 0; size and channels of the preset, 3). Errors name what is missing. */
 ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err);
+/* An untrained encoder of these sizes: no decoder, seed 0, mean and std 0.5. */
+ehm_code ehm_model_open_shape(ehm_model **out, const ehm_vit_shape *shape, const ehm_model_opt *opt, ehm_err *err);
 void ehm_model_close(ehm_model *m);
 const ehm_vit_shape *ehm_model_shape(const ehm_model *m);
 /* What --channels asks for must be what the model takes; EHM_AUTO_I64 always is. Errors: EHM_E_MISMATCH with

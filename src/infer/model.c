@@ -130,11 +130,10 @@ static ehm_code host_buffers(ehm_model *m, ehm_err *err) {
     return EHM_OK;
 }
 
-ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err) {
-    ehm_model_source src;
-    *out = NULL;
-    EHM_TRY(ehm_model_source_open(&src, spec, err));
+/* src is closed, whatever comes. */
+static ehm_code open_source(ehm_model **out, ehm_model_source src, const char *spec, const ehm_model_opt *opt, ehm_err *err) {
     ehm_code rc = EHM_OK;
+    *out = NULL;
     ehm_model *m = calloc(1, sizeof *m);
     if (!m || !(m->spec = ehm_arena_strdup(&m->arena, spec))) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory for the model");
@@ -162,6 +161,20 @@ done:
         *out = m;
     }
     return rc;
+}
+
+ehm_code ehm_model_open(ehm_model **out, const char *spec, const ehm_model_opt *opt, ehm_err *err) {
+    ehm_model_source src;
+    *out = NULL;
+    EHM_TRY(ehm_model_source_open(&src, spec, err));
+    return open_source(out, src, spec, opt, err);
+}
+
+ehm_code ehm_model_open_shape(ehm_model **out, const ehm_vit_shape *shape, const ehm_model_opt *opt, ehm_err *err) {
+    ehm_model_source src = {.untrained = true};
+    src.info.shape = *shape, src.info.has_stats = true;
+    for (int32_t i = 0; i < shape->channels; i++) src.info.mean[i] = src.info.std[i] = 0.5;
+    return open_source(out, src, "untrained", opt, err);
 }
 
 void ehm_model_close(ehm_model *m) {

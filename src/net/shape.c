@@ -169,6 +169,16 @@ ehm_code ehm_vit_shape_of(ehm_vit_shape *s, const ehm_config *c, int32_t img_h, 
     return ehm_vit_shape_check(s, err);
 }
 
+ehm_code ehm_vit_shape_alone(ehm_vit_shape *s, ehm_config *c, ehm_err *err) {
+    if (!strcmp(c->preset, "auto")) c->preset = "tiny";
+    const ehm_vit_preset *p = ehm_vit_preset_find(c->preset);
+    if (!p) return EHM_FAIL(err, EHM_E_CONFIG, "there is no preset '%s'; see: ehm list presets", c->preset);
+    int32_t h = p->img_size, w = h;
+    if (strcmp(c->img_size, "auto") && !ehm_parse_size(c->img_size, &h, &w))
+        return EHM_FAIL(err, EHM_E_CONFIG, "--img-size %s: N or HxW in pixels", c->img_size);
+    return ehm_vit_shape_of(s, c, h, w, EHM_IS_AUTO(c->channels) ? 3 : (int32_t)c->channels, err);
+}
+
 bool ehm_vit_shape_equal(const ehm_vit_shape *a, const ehm_vit_shape *b) {
     return !memcmp(a, b, sizeof *a);
 } /* int32_t throughout: no padding */

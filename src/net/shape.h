@@ -24,6 +24,8 @@ const ehm_vit_preset *ehm_vit_preset_auto(int32_t img_h, int32_t img_w, int64_t 
  * EHM_E_CONFIG names setting, value and rule. */
 ehm_code ehm_vit_shape_of(ehm_vit_shape *s, const ehm_config *c, int32_t img_h, int32_t img_w,
                           int32_t channels, ehm_err *err);
+/* Without data to go by: the preset's own size (auto: tiny) unless --img-size says another, --channels or 3. c->preset becomes what was taken. */
+ehm_code ehm_vit_shape_alone(ehm_vit_shape *s, ehm_config *c, ehm_err *err);
 /* Derived fields from the given ones, after the same checks; for sizes that come from a file. */
 ehm_code ehm_vit_shape_check(ehm_vit_shape *s, ehm_err *err);
 /* The divisor of both sides that gives about as many patches as the preset has at its own size, at most its

@@ -1,6 +1,6 @@
 """Images a second of a masked-autoencoder training step in PyTorch on timm's Blocks: the peer of `ehm bench step`.
 
-usage: bench_mae.py ti8_64|b16_224 [--dtype f32|bf16] [--compile] [--seconds S]
+usage: bench_mae.py ti8_64|s16_224|b16_224 [--dtype f32|bf16] [--compile] [--seconds S]
 The honest setting on a CPU is TIMM_FUSED_ATTN=0 (unfused attention) and tcmalloc preloaded; tools/bench_peers sets both. Random pixels, AdamW fused,
 clipping as ehm does. Prints one JSON line: median, range and number of stretches (one step each).
 """
@@ -15,7 +15,7 @@ import torch.nn as nn
 from timm.models.vision_transformer import Block
 
 # size, patch, width, depth, heads, decoder width, depth, heads, batch
-CONFIGS = {"ti8_64": (64, 8, 192, 12, 3, 96, 4, 3, 128), "b16_224": (224, 16, 768, 12, 12, 512, 8, 16, 16)}
+CONFIGS = {"ti8_64": (64, 8, 192, 12, 3, 96, 4, 3, 128), "s16_224": (224, 16, 384, 12, 6, 512, 8, 16, 32), "b16_224": (224, 16, 768, 12, 12, 512, 8, 16, 16)}
 
 
 class Mae(nn.Module):
