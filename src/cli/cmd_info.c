@@ -1,4 +1,4 @@
-/* ehm info FILE: what a run folder or a weights file holds. */
+/* ehm info FILE: what a run folder, or a file or folder of weights, holds. */
 #include "cli/cli.h"
 #include "infer/describe.h"
 
@@ -15,12 +15,13 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 
 const ehm_command ehm_cmd_info = {
     .name = "info",
-    .summary = "tells what a run folder or a safetensors file holds",
+    .summary = "tells what a run folder or a file of weights holds",
     .groups = "",
     .args = "FILE",
     .n_args_min = 1,
     .n_args_max = 1,
-    .details = "Sizes, what the file can be used for, its metadata; with --verbose every tensor.",
+    .details = "Sizes, what the file can be used for, whose names its tensors bear; with --verbose every tensor. Read are run folders, safetensors and .pth files, and "
+               "folders of transformers and timm, as ehm import reads them; nothing is written.",
     .example = "ehm pretrain --data scenes:1:64 --preset pico --batch-size 16 --steps 2 --out run --quiet\nehm info run",
     .run = run,
 };

@@ -28,6 +28,7 @@ struct ehm_st {
     ehm_st_tensor *tensor; int32_t n_tensors;
     int32_t *by_name; /* indices sorted by name */
     ehm_st_meta *meta; int32_t n_meta;
+    void *owned; void (*free_owned)(void *); /* of ehm_st_from */
 };
 
 static ehm_code map_file(ehm_st *f, const char *path, ehm_err *err) {
@@ -135,6 +136,29 @@ static int by_name(const void *a, const void *b, void *ctx) {
     return strcmp(t[*(const int32_t *)a].name, t[*(const int32_t *)b].name);
 }
 
+static int32_t type_rank(ehm_dtype t) {
+    for (int32_t i = 0; i < N_TYPES; i++)
+        if (types[i].type == t) return i;
+    return -1;
+}
+
+/* type, shape, bytes agree; path NULL: not of a file */
+static ehm_code check_tensor(const char *path, const ehm_st_tensor *t, ehm_err *err) {
+    size_t count = 1, bytes = 0;
+    bool ok = type_rank(t->dtype) >= 0 && t->rank >= 0 && t->rank <= MAX_RANK;
+    for (int32_t i = 0; ok && i < t->rank; i++)
+        ok = t->dim[i] >= 0 && ehm_mul_size(&count, count, (size_t)t->dim[i]);
+    ok = ok && ehm_mul_size(&bytes, count, ehm_dtype_size(t->dtype)) && bytes == t->bytes;
+    return ok ? EHM_OK
+              : EHM_FAIL(err, EHM_E_ARG, "%s%stensor \"%.80s\": type, shape and %zu bytes do not agree",
+                         path ? path : "", path ? ": " : "", t->name, t->bytes);
+}
+
+static void sort_names(ehm_st *f) {
+    for (int32_t i = 0; i < f->n_tensors; i++) f->by_name[i] = i;
+    qsort_r(f->by_name, (size_t)f->n_tensors, sizeof *f->by_name, by_name, f->tensor);
+}
+
 /* The format wants every byte of data in one tensor: no gap, no overlap, nothing behind the last. */
 static ehm_code check_cover(const ehm_st *f, const uint8_t *data, size_t n_data, const char *path,
                             ehm_err *err) {
@@ -183,8 +207,7 @@ static ehm_code read_header(ehm_st *f, const char *path, ehm_err *err) {
     }
     qsort(f->tensor, (size_t)f->n_tensors, sizeof *f->tensor, by_data);
     EHM_TRY(check_cover(f, data, n_data, path, err));
-    for (int32_t i = 0; i < f->n_tensors; i++) f->by_name[i] = i;
-    qsort_r(f->by_name, (size_t)f->n_tensors, sizeof *f->by_name, by_name, f->tensor);
+    sort_names(f);
     return EHM_OK;
 }
 
@@ -202,6 +225,7 @@ ehm_code ehm_st_open(ehm_st **out, const char *path, ehm_err *err) {
 void ehm_st_close(ehm_st *f) {
     if (!f) return;
     if (f->map) munmap(f->map, f->map_bytes);
+    if (f->free_owned) f->free_owned(f->owned);
     ehm_arena_free(&f->arena);
     free(f);
 }
@@ -231,6 +255,67 @@ const char *ehm_st_meta_get(const ehm_st *f, const char *key) {
     for (int32_t i = 0; i < f->n_meta; i++)
         if (!strcmp(f->meta[i].key, key)) return f->meta[i].value;
     return NULL;
+}
+
+/* ---- from memory ---- */
+
+static ehm_code copy_tensors(ehm_st *f, const ehm_st_tensor *t, int32_t n, ehm_err *err) {
+    f->tensor = EHM_NEW_N(&f->arena, ehm_st_tensor, n ? n : 1);
+    f->by_name = EHM_NEW_N(&f->arena, int32_t, n ? n : 1);
+    if (!f->tensor || !f->by_name) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d tensors", (int)n);
+    for (int32_t i = 0; i < n; i++) {
+        ehm_st_tensor *x = &f->tensor[i];
+        if (!t[i].name) return EHM_FAIL(err, EHM_E_ARG, "tensor %d has no name", (int)i);
+        EHM_TRY(check_tensor(NULL, &t[i], err));
+        size_t count = 1;
+        for (int32_t k = 0; k < t[i].rank; k++) count *= (size_t)t[i].dim[k]; /* fits: check_tensor */
+        if (t[i].count < 0 || count != (size_t)t[i].count || (!t[i].data && t[i].bytes))
+            return EHM_FAIL(err, EHM_E_ARG, "tensor \"%.80s\": %s", t[i].name,
+                            t[i].data || !t[i].bytes ? "its count is not the product of its dims" : "it has no data");
+        *x = t[i];
+        x->name = ehm_arena_strdup(&f->arena, t[i].name);
+        if (!x->name) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the name of a tensor");
+        f->n_tensors++;
+    }
+    sort_names(f);
+    for (int32_t i = 1; i < n; i++) {
+        const char *name = f->tensor[f->by_name[i]].name;
+        if (!strcmp(name, f->tensor[f->by_name[i - 1]].name))
+            return EHM_FAIL(err, EHM_E_FORMAT, "two tensors are named \"%.80s\"", name);
+    }
+    return EHM_OK;
+}
+
+static ehm_code copy_meta(ehm_st *f, const ehm_st_meta *meta, int32_t n, ehm_err *err) {
+    f->meta = EHM_NEW_N(&f->arena, ehm_st_meta, n ? n : 1);
+    if (!f->meta) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d metadata entries", (int)n);
+    for (int32_t i = 0; i < n; i++) {
+        if (ehm_st_meta_get(f, meta[i].key))
+            return EHM_FAIL(err, EHM_E_FORMAT, "two metadata entries are named \"%.80s\"", meta[i].key);
+        ehm_st_meta *m = &f->meta[i];
+        m->key = ehm_arena_strdup(&f->arena, meta[i].key), m->value = ehm_arena_strdup(&f->arena, meta[i].value);
+        if (!m->key || !m->value) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the metadata");
+        f->n_meta++;
+    }
+    return EHM_OK;
+}
+
+ehm_code ehm_st_from(ehm_st **out, const ehm_st_tensor *t, int32_t n, const ehm_st_meta *meta, int32_t n_meta,
+                     void *owned, void (*free_owned)(void *), ehm_err *err) {
+    *out = NULL;
+    ehm_st *f = calloc(1, sizeof *f);
+    if (!f) {
+        if (free_owned) free_owned(owned);
+        return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d tensors", (int)n);
+    }
+    f->owned = owned, f->free_owned = free_owned;
+    ehm_code rc = n < 0 || n_meta < 0
+                      ? EHM_FAIL(err, EHM_E_ARG, "%d tensors with %d metadata entries", (int)n, (int)n_meta)
+                      : copy_tensors(f, t, n, err);
+    if (!rc) rc = copy_meta(f, meta, n_meta, err);
+    if (rc) ehm_st_close(f);
+    else *out = f;
+    return rc;
 }
 
 /* IEEE half to float; subnormals by scaling. */
@@ -281,27 +366,10 @@ ehm_code ehm_st_to_f32(const ehm_st_tensor *t, float *out, ehm_err *err) {
 
 /* ---- writing ---- */
 
-static int32_t type_rank(ehm_dtype t) {
-    for (int32_t i = 0; i < N_TYPES; i++)
-        if (types[i].type == t) return i;
-    return -1;
-}
-
 static int by_alignment(const void *a, const void *b, void *ctx) {
     const ehm_st_tensor *t = ctx, *x = &t[*(const int32_t *)a], *y = &t[*(const int32_t *)b];
     int32_t rx = type_rank(x->dtype), ry = type_rank(y->dtype);
     return rx != ry ? (rx < ry) - (rx > ry) : strcmp(x->name, y->name);
-}
-
-static ehm_code check_tensor(const char *path, const ehm_st_tensor *t, ehm_err *err) {
-    size_t count = 1, bytes;
-    bool ok = type_rank(t->dtype) >= 0 && t->rank >= 0 && t->rank <= MAX_RANK;
-    for (int32_t i = 0; ok && i < t->rank; i++)
-        ok = t->dim[i] >= 0 && ehm_mul_size(&count, count, (size_t)t->dim[i]);
-    ok = ok && ehm_mul_size(&bytes, count, ehm_dtype_size(t->dtype)) && bytes == t->bytes;
-    return ok ? EHM_OK
-              : EHM_FAIL(err, EHM_E_ARG, "%s: tensor \"%.80s\": type, shape and %zu bytes do not agree", path,
-                         t->name, t->bytes);
 }
 
 static void write_header(ehm_str *s, const ehm_st_tensor *t, const int32_t *order, int32_t n,

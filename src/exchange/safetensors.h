@@ -24,8 +24,13 @@ ehm_code
 /* EHM_E_FORMAT names what is wrong: header size, offsets, dtype, duplicate keys. */
 ehm_st_open(ehm_st **out, const char *path, ehm_err *err);
 void ehm_st_close(ehm_st *f);
+/* The same from memory, for readers of other formats. Names and metadata are copied, data is borrowed and has to live as long as `owned`
+ * does: free_owned(owned) is called at close (both may be NULL), or at once when this fails. The order stays as given.
+ * EHM_E_ARG: dtype, shape, count and bytes that disagree, no data; EHM_E_FORMAT: two of one name, or two of one metadata key. */
+ehm_code ehm_st_from(ehm_st **out, const ehm_st_tensor *t, int32_t n, const ehm_st_meta *meta, int32_t n_meta,
+                     void *owned, void (*free_owned)(void *), ehm_err *err);
 int32_t ehm_st_count(const ehm_st *f);
-const ehm_st_tensor *ehm_st_at(const ehm_st *f, int32_t i); /* in order of data */
+const ehm_st_tensor *ehm_st_at(const ehm_st *f, int32_t i); /* in order of data; ehm_st_from: as given */
 const ehm_st_tensor *ehm_st_find(const ehm_st *f, const char *name);
 int32_t ehm_st_n_meta(const ehm_st *f);
 const ehm_st_meta *ehm_st_meta_at(const ehm_st *f, int32_t i);

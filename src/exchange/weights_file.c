@@ -36,7 +36,7 @@ static int32_t *size_field(ehm_vit_shape *s, int32_t i, const char **name) {
     default: return NULL;
     }
 }
-enum { N_SIZES = 12, N_ENCODER_SIZES = 8, META_MAX = 24 };
+enum { N_SIZES = 12, N_ENCODER_SIZES = 8 };
 
 static const char *numbers_text(const double *v, int32_t n, ehm_arena *a) {
     ehm_str s = {0};
@@ -63,7 +63,7 @@ static bool numbers_read(const char *text, double *v, int32_t n) {
     return !*text;
 }
 
-static int32_t make_meta(ehm_st_meta *meta, const ehm_weights_info *info, bool encoder_only, ehm_arena *a) {
+int32_t ehm_weights_meta(ehm_st_meta *meta, const ehm_weights_info *info, bool encoder_only, ehm_arena *a) {
     ehm_vit_shape s = info->shape;
     int32_t n = 0, n_sizes = encoder_only || !info->has_decoder ? N_ENCODER_SIZES : N_SIZES;
     meta[n++] = (ehm_st_meta){"ehm_version", EHM_VERSION};
@@ -114,12 +114,12 @@ ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, co
                           bool encoder_only, ehm_err *err) {
     const ehm_params *ps = w->params;
     float *host[EHM_PARAM_GROUPS] = {0};
-    ehm_st_meta meta[META_MAX];
+    ehm_st_meta meta[EHM_WEIGHTS_META_MAX];
     ehm_arena a = {0};
     ehm_code rc = EHM_OK;
     int32_t n = 0, n_meta = 0;
     ehm_st_tensor *t = EHM_NEW_N(&a, ehm_st_tensor, ps->n ? ps->n : 1);
-    if (t) n_meta = make_meta(meta, info, encoder_only, &a);
+    if (t) n_meta = ehm_weights_meta(meta, info, encoder_only, &a);
     if (!t || n_meta < 0) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory to write it", path);
     for (int32_t g = 0; !rc && g < EHM_PARAM_GROUPS; g++) rc = download(&host[g], w, g, d, path, err);
     if (!rc) rc = ehm_dev_check(d, err);
@@ -165,12 +165,30 @@ static ehm_code want(const ehm_st_tensor **out, const ehm_st *f, const char *nam
     return EHM_OK;
 }
 
+/* One more than the highest number of a block, so that a gap shows as missing tensors and not as a shallower
+ * network. */
 static int32_t count_blocks(const ehm_st *f, const char *prefix) {
-    char name[64];
-    for (int32_t i = 0;; i++) {
-        snprintf(name, sizeof name, "%s.%d.norm1.weight", prefix, (int)i);
-        if (!ehm_st_find(f, name)) return i;
+    int64_t depth = 0, n_prefix = (int64_t)strlen(prefix);
+    for (int32_t i = 0; i < ehm_st_count(f); i++) {
+        const char *s = ehm_st_at(f, i)->name;
+        int64_t v = 0, digits = 0;
+        if (!ehm_starts(s, prefix)) continue;
+        for (s += n_prefix; *s >= '0' && *s <= '9' && digits < 6; s++, digits++) v = 10 * v + (*s - '0');
+        if (digits && *s == '.' && v >= depth) depth = v + 1;
     }
+    return (int32_t)depth;
+}
+
+/* The first layer of any block's MLP, which tells its width. */
+static ehm_code want_fc1(const ehm_st_tensor **out, const ehm_st *f, const char *prefix, int32_t depth,
+                         ehm_err *err) {
+    char name[64];
+    for (int32_t i = 0; i < depth; i++) {
+        snprintf(name, sizeof name, "%s%d.mlp.fc1.weight", prefix, (int)i);
+        if (ehm_st_find(f, name)) return want(out, f, name, 2, err);
+    }
+    snprintf(name, sizeof name, "%s0.mlp.fc1.weight", prefix);
+    return want(out, f, name, 2, err);
 }
 
 /* Heads leave no trace in shapes: those of the published model of this size, else 64 (decoder: 32) features a
@@ -184,19 +202,24 @@ static int32_t guess_heads(int32_t dim, int32_t depth, bool decoder) {
     return dim % each ? 1 : dim / each;
 }
 
-static ehm_code deduce_encoder(ehm_vit_shape *s, const ehm_st *f, ehm_err *err) {
+static ehm_code deduce_encoder(ehm_vit_shape *s, const ehm_st *f, const ehm_weights_known *known, ehm_err *err) {
     const ehm_st_tensor *pos, *patch, *fc1;
     EHM_TRY(want(&patch, f, "patch_embed.proj.weight", 4, err));
     EHM_TRY(want(&pos, f, "pos_embed", 3, err));
-    EHM_TRY(want(&fc1, f, "blocks.0.mlp.fc1.weight", 2, err));
+    s->depth = count_blocks(f, "blocks.");
+    EHM_TRY(want_fc1(&fc1, f, "blocks.", s->depth, err));
     if (patch->dim[2] != patch->dim[3])
         return EHM_FAIL(err, EHM_E_UNSUPPORTED, "patches of %lldx%lld px; only square ones are known",
                         (long long)patch->dim[2], (long long)patch->dim[3]);
     s->embed_dim = (int32_t)patch->dim[0], s->channels = (int32_t)patch->dim[1],
     s->patch_size = (int32_t)patch->dim[2];
     s->mlp_dim = (int32_t)fc1->dim[0];
-    s->depth = count_blocks(f, "blocks");
-    s->num_heads = guess_heads(s->embed_dim, s->depth, false);
+    s->num_heads = known->num_heads ? known->num_heads : guess_heads(s->embed_dim, s->depth, false);
+    if (known->img_h && known->img_h % s->patch_size == 0 && known->img_w % s->patch_size == 0 &&
+        (int64_t)(known->img_h / s->patch_size) * (known->img_w / s->patch_size) == pos->dim[1] - 1) {
+        s->img_h = known->img_h, s->img_w = known->img_w;
+        return EHM_OK;
+    }
     int32_t side = (int32_t)lround(sqrt((double)(pos->dim[1] - 1)));
     if (side < 1 || (int64_t)side * side != pos->dim[1] - 1 || side > 16384 / s->patch_size)
         return EHM_FAIL(
@@ -207,13 +230,14 @@ static ehm_code deduce_encoder(ehm_vit_shape *s, const ehm_st *f, ehm_err *err) 
     return EHM_OK;
 }
 
-static ehm_code deduce_decoder(ehm_vit_shape *s, const ehm_st *f, ehm_err *err) {
+static ehm_code deduce_decoder(ehm_vit_shape *s, const ehm_st *f, const ehm_weights_known *known, ehm_err *err) {
     const ehm_st_tensor *embed, *fc1;
     EHM_TRY(want(&embed, f, "decoder_embed.weight", 2, err));
-    EHM_TRY(want(&fc1, f, "decoder_blocks.0.mlp.fc1.weight", 2, err));
+    s->decoder_depth = count_blocks(f, "decoder_blocks.");
+    EHM_TRY(want_fc1(&fc1, f, "decoder_blocks.", s->decoder_depth, err));
     s->decoder_embed_dim = (int32_t)embed->dim[0], s->decoder_mlp_dim = (int32_t)fc1->dim[0];
-    s->decoder_depth = count_blocks(f, "decoder_blocks");
-    s->decoder_num_heads = guess_heads(s->decoder_embed_dim, s->decoder_depth, true);
+    s->decoder_num_heads = known->decoder_num_heads ? known->decoder_num_heads
+                                                    : guess_heads(s->decoder_embed_dim, s->decoder_depth, true);
     return EHM_OK;
 }
 
@@ -245,22 +269,28 @@ static void copy_word(char *out, size_t cap, const char *text) {
 }
 
 ehm_code ehm_weights_describe(ehm_weights_info *out, const ehm_st *f, bool *guessed, ehm_err *err) {
+    return ehm_weights_describe_with(out, f, &(ehm_weights_known){0}, guessed, err);
+}
+
+ehm_code ehm_weights_describe_with(ehm_weights_info *out, const ehm_st *f, const ehm_weights_known *known,
+                                   bool *guessed, ehm_err *err) {
     bool meta, meta_decoder = false;
     const char *text;
     memset(out, 0, sizeof *out);
     EHM_TRY(sizes_from_meta(&meta, &out->shape, f, 0, N_ENCODER_SIZES, err));
-    if (!meta) EHM_TRY(deduce_encoder(&out->shape, f, err));
+    if (!meta) EHM_TRY(deduce_encoder(&out->shape, f, known, err));
     out->has_decoder = ehm_st_find(f, "decoder_embed.weight") != NULL;
     if (out->has_decoder) {
         EHM_TRY(sizes_from_meta(&meta_decoder, &out->shape, f, N_ENCODER_SIZES, N_SIZES, err));
-        if (!meta_decoder) EHM_TRY(deduce_decoder(&out->shape, f, err));
+        if (!meta_decoder) EHM_TRY(deduce_decoder(&out->shape, f, known, err));
     }
     if (ehm_vit_shape_check(&out->shape, err)) {
         if (err) err->code = EHM_E_MISMATCH; /* the file's fault, not a setting's */
         EHM_WHILE(err, "reading the sizes of a weights file");
         return EHM_E_MISMATCH;
     }
-    *guessed = !meta || (out->has_decoder && !meta_decoder);
+    *guessed = (!meta && !known->num_heads) ||
+               (out->has_decoder && !meta_decoder && !known->decoder_num_heads);
     text = ehm_st_meta_get(f, "norm_pix_loss");
     out->norm_pix = text && !strcmp(text, "true");
     const char *mean = ehm_st_meta_get(f, "mean"), *std = ehm_st_meta_get(f, "std");
@@ -322,6 +352,7 @@ ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, boo
                           ehm_weights_report *rep, ehm_err *err) {
     const ehm_params *ps = w->params;
     int32_t decoder_missing = 0, decoder_found = 0;
+    bool pooled = ehm_st_find(f, "fc_norm.weight") && !ehm_st_find(f, "norm.weight");
     memset(rep, 0, sizeof *rep);
     /* Everything is judged before the first number moves: a refused file leaves the weights as they were. */
     for (int32_t i = 0; i < ps->n; i++) {
@@ -331,6 +362,8 @@ ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, boo
             EHM_TRY(check_shape(p, t, err));
             EHM_TRY(ehm_st_to_f32_part(t, 0, 0, NULL, err)); /* its type can be read */
             rep->n_matched++;
+        } else if (pooled && ehm_starts(p->name, "norm.")) {
+            continue;
         } else {
             note(rep->first_missing, p->name, ++rep->n_missing);
         }

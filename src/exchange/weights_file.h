@@ -21,12 +21,22 @@ ehm_code ehm_weights_save(const char *path, const ehm_weights *w, ehm_dev *d, co
 /* What a file holds: from metadata, else deduced from the tensors' shapes (num_heads = embed_dim / 64 unless
  * known, said by *guessed). */
 ehm_code ehm_weights_describe(ehm_weights_info *out, const ehm_st *f, bool *guessed, ehm_err *err);
+/* The same with what is known from elsewhere; 0: not. Sizes in the metadata win. A picture size that does not go with the position table is
+ * passed over. */
+typedef struct { int32_t img_h, img_w, num_heads, decoder_num_heads; } ehm_weights_known;
+ehm_code ehm_weights_describe_with(ehm_weights_info *out, const ehm_st *f, const ehm_weights_known *known,
+                                   bool *guessed, ehm_err *err);
+/* The metadata that a file of this info gets, into meta [EHM_WEIGHTS_META_MAX]; its texts live in a or info.
+ * Returns how many; -1: no memory. */
+enum { EHM_WEIGHTS_META_MAX = 24 };
+int32_t ehm_weights_meta(ehm_st_meta *meta, const ehm_weights_info *info, bool encoder_only, ehm_arena *a);
 typedef struct {
     int32_t n_matched, n_missing, n_unexpected;
     char first_missing[128], first_unexpected[128];
 } ehm_weights_report;
 /* Upload into w. Missing encoder tensors or other shapes: EHM_E_MISMATCH naming the first; a missing decoder
- * is allowed when decoder_optional. */
+ * is allowed when decoder_optional. A classifier on mean-pooled tokens has fc_norm and no norm: that one
+ * keeps its start (weight 1, bias 0) and does not count as missing. */
 ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional,
                           ehm_weights_report *rep, ehm_err *err);
 #endif

@@ -34,3 +34,7 @@ ehm_code ehm_model_save(const ehm_model *m, const char *path, const ehm_st_tenso
     ehm_arena_free(&a);
     return rc;
 }
+
+ehm_code ehm_model_save_full(const ehm_model *m, const char *path, ehm_err *err) {
+    return ehm_weights_save(path, m->weights, m->d, &m->info, false, err);
+}

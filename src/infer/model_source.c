@@ -20,18 +20,20 @@ static void default_stats(ehm_weights_info *info, const char *spec) {
             rgb ? "those of ImageNet are used" : "0.5 and 0.5 are used");
 }
 
+/* A file of ours, or anything that the import reads (a file or a folder of another tool). */
 static ehm_code from_file(ehm_model_source *s, const char *path, const char *spec, ehm_err *err) {
-    bool guessed;
-    EHM_TRY(ehm_st_open(&s->file, path, err));
-    ehm_code rc = ehm_weights_describe(&s->info, s->file, &guessed, err);
+    ehm_code rc = ehm_import_open(&s->import, path, &(ehm_import_opt){0}, err);
     if (rc) {
-        EHM_WHILE(err, "opening the model %s", path);
+        /* What is no file of weights at all says so itself. */
+        if (rc == EHM_E_MISMATCH || rc == EHM_E_UNSUPPORTED) EHM_WHILE(err, "opening the model %s", path);
         return rc;
     }
-    if (guessed)
+    s->file = s->import->weights, s->info = s->import->info;
+    if (s->import->heads_guessed)
         ehm_log(EHM_LOG_NOTE,
                 "%s: sizes deduced from its tensors; %d attention heads are a guess from the width", path,
                 (int)s->info.shape.num_heads);
+    for (int32_t i = 0; i < s->import->n_notes; i++) ehm_log(EHM_LOG_NOTE, "%s: %s", path, s->import->note[i]);
     if (!s->info.has_stats) default_stats(&s->info, spec);
     return EHM_OK;
 }
@@ -89,16 +91,16 @@ static void word(char *out, size_t cap, const char *text) {
     if (text) snprintf(out, cap, "%s", text);
 }
 
-/* Weights that the run itself started from. */
-static ehm_code open_init(ehm_model_source *s, const char *init, ehm_arena *a, ehm_err *err) {
-    const char *path = ehm_dir_exists(init) ? ehm_path_join(a, init, "model.safetensors") : init;
-    if (!path) return EHM_FAIL(err, EHM_E_MEMORY, "no memory");
-    ehm_code rc = ehm_st_open(&s->file, path, err);
+/* Weights that the run itself started from, brought to its sizes as it did (train/loop.c). */
+static ehm_code open_init(ehm_model_source *s, const char *init, ehm_err *err) {
+    ehm_code rc = ehm_import_open_for(&s->import, init, &s->info.shape, err);
     if (rc) EHM_WHILE(err, "opening the weights that the run started from (--init)");
+    else s->file = s->import->weights;
     return rc;
 }
 
-static ehm_code untrained_run(ehm_model_source *s, const char *dir, ehm_err *err) {
+/* with_init: the weights that it started from too; a checkpoint needs them no more. */
+static ehm_code untrained_run(ehm_model_source *s, const char *dir, bool with_init, ehm_err *err) {
     ehm_arena a = {0};
     ehm_json *root;
     ehm_weights_info *info = &s->info;
@@ -124,7 +126,7 @@ static ehm_code untrained_run(ehm_model_source *s, const char *dir, ehm_err *err
     word(info->recipe, sizeof info->recipe, setting_str(settings, "recipe"));
     word(info->mask, sizeof info->mask, setting_str(settings, "mask"));
     s->seed = (uint64_t)seed->i64;
-    if (setting_str(settings, "init")) rc = open_init(s, setting_str(settings, "init"), &a, err);
+    if (with_init && setting_str(settings, "init")) rc = open_init(s, setting_str(settings, "init"), err);
 done:
     ehm_arena_free(&a);
     return rc;
@@ -151,12 +153,10 @@ static ehm_code untrained_preset(ehm_model_source *s, const char *name, ehm_err 
 /* A run that has not finished is what its newest checkpoint holds; a folder under checkpoints/ is that one. */
 static ehm_code from_checkpoint(ehm_model_source *s, const char *run, int64_t step, ehm_err *err) {
     size_t n = strlen(run) + 1;
-    EHM_TRY(untrained_run(s, run, err));
+    EHM_TRY(untrained_run(s, run, false, err));
     if (!(s->ckpt_run = malloc(n))) return EHM_FAIL(err, EHM_E_MEMORY, "no memory");
     memcpy(s->ckpt_run, run, n);
     s->ckpt_step = step;
-    ehm_st_close(s->file); /* what the run started from is overwritten as a whole */
-    s->file = NULL;
     return EHM_OK;
 }
 
@@ -184,10 +184,12 @@ static ehm_code run_folder(ehm_model_source *s, const char *dir, ehm_err *err) {
     int64_t step;
     if (!path) {
         rc = EHM_FAIL(err, EHM_E_MEMORY, "no memory");
-    } else if (ehm_file_exists(path)) {
+    } else if (ehm_file_exists(path) && ehm_run_is_folder(dir)) {
         rc = from_file(s, path, dir, err);
     } else if ((step = step_of_folder(dir, &run, &a)) >= 0) {
         rc = from_checkpoint(s, run, step, err);
+    } else if (ehm_import_claims(dir)) {
+        rc = from_file(s, dir, dir, err);
     } else if (!ehm_run_is_folder(dir)) {
         rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s: no model.safetensors in this folder, so it is no run folder", dir);
         EHM_HINT(err, "a model is a run folder, one of its checkpoints, a safetensors file, untrained:RUN or untrained:PRESET");
@@ -214,7 +216,7 @@ ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err 
     if (ehm_starts(spec, untrained_prefix)) {
         const char *rest = spec + strlen(untrained_prefix);
         out->untrained = true;
-        rc = ehm_run_is_folder(rest) ? untrained_run(out, rest, err) : untrained_preset(out, rest, err);
+        rc = ehm_run_is_folder(rest) ? untrained_run(out, rest, true, err) : untrained_preset(out, rest, err);
     } else if (ehm_dir_exists(spec)) {
         rc = run_folder(out, spec, err);
     } else if (ehm_file_exists(spec)) {
@@ -229,7 +231,8 @@ ehm_code ehm_model_source_open(ehm_model_source *out, const char *spec, ehm_err 
 }
 
 void ehm_model_source_close(ehm_model_source *s) {
-    ehm_st_close(s->file);
+    if (s->import) ehm_import_close(s->import);
+    else ehm_st_close(s->file);
     free(s->ckpt_run);
-    s->file = NULL, s->ckpt_run = NULL;
+    s->file = NULL, s->import = NULL, s->ckpt_run = NULL;
 }

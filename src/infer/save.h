@@ -10,4 +10,6 @@
 
 /* Encoder weights and metadata as in encoder.safetensors, more tensors and metadata added. The folders above are made. Equal weights give equal bytes. */
 ehm_code ehm_model_save(const ehm_model *m, const char *path, const ehm_st_tensor *more, int32_t n_more, const ehm_st_meta *meta, int32_t n_meta, ehm_err *err);
+/* Encoder and, where there is one, decoder, as in model.safetensors: for models that are no file yet (a checkpoint, untrained ones). */
+ehm_code ehm_model_save_full(const ehm_model *m, const char *path, ehm_err *err);
 #endif

@@ -6,11 +6,13 @@
  */
 #ifndef EHM_INFER_SOURCE_H
 #define EHM_INFER_SOURCE_H
+#include "exchange/import.h"
 #include "exchange/weights_file.h"
 
 typedef struct {
     ehm_weights_info info;
-    ehm_st *file;        /* weights to load over the start; NULL: none */
+    ehm_st *file;        /* weights to load over the start, under MAE's names; NULL: none */
+    ehm_import *import;  /* owns file; NULL: file stands for itself */
     bool untrained;
     uint64_t seed;       /* of the start */
     char *ckpt_run;      /* the run folder whose checkpoint holds the weights; NULL: none. Owned */

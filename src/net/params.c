@@ -114,25 +114,35 @@ static ehm_rng stream_of(uint64_t seed, const char *name) {
     return ehm_rng_of(seed, EHM_RNG_init, 0, id);
 }
 
+/* Values at .. at + n of p's start; rng is at the first of them. */
+static void draw(const ehm_param *p, ehm_rng *rng, int64_t at, int64_t n, float *v) {
+    double bound = p->init == EHM_INIT_XAVIER ? sqrt(6.0 / (double)(p->fan_in + p->fan_out)) : p->bound;
+    for (int64_t k = 0; k < n; k++) switch (p->init) {
+        case EHM_INIT_ZERO: v[k] = 0; break;
+        case EHM_INIT_ONE: v[k] = 1; break;
+        case EHM_INIT_XAVIER:
+        case EHM_INIT_UNIFORM: v[k] = (float)((2.0 * ehm_rng_f32(rng) - 1.0) * bound); break;
+        case EHM_INIT_NORMAL02: v[k] = (float)(0.02 * ehm_rng_normal(rng)); break;
+        case EHM_INIT_NORMAL: v[k] = (float)(bound * ehm_rng_normal(rng)); break;
+        case EHM_INIT_CONST: v[k] = (float)bound; break;
+        case EHM_INIT_TABLE: v[k] = p->table[at + k]; break;
+        }
+}
+
+void ehm_param_start(const ehm_param *p, uint64_t seed, float *out) {
+    ehm_rng rng = stream_of(seed, p->name);
+    draw(p, &rng, 0, p->count, out);
+}
+
 void ehm_weights_init(const ehm_weights *w, ehm_dev *d, uint64_t seed) {
     const ehm_params *ps = w->params;
     float v[CHUNK];
     for (int32_t i = 0; i < ps->n; i++) {
         const ehm_param *p = &ps->item[i];
         ehm_rng rng = stream_of(seed, p->name);
-        double bound = p->init == EHM_INIT_XAVIER ? sqrt(6.0 / (double)(p->fan_in + p->fan_out)) : p->bound;
         for (int64_t at = 0; at < p->count; at += CHUNK) {
             int64_t n = p->count - at < CHUNK ? p->count - at : CHUNK;
-            for (int64_t k = 0; k < n; k++) switch (p->init) {
-                case EHM_INIT_ZERO: v[k] = 0; break;
-                case EHM_INIT_ONE: v[k] = 1; break;
-                case EHM_INIT_XAVIER:
-                case EHM_INIT_UNIFORM: v[k] = (float)((2.0 * ehm_rng_f32(&rng) - 1.0) * bound); break;
-                case EHM_INIT_NORMAL02: v[k] = (float)(0.02 * ehm_rng_normal(&rng)); break;
-                case EHM_INIT_NORMAL: v[k] = (float)(bound * ehm_rng_normal(&rng)); break;
-                case EHM_INIT_CONST: v[k] = (float)bound; break;
-                case EHM_INIT_TABLE: v[k] = p->table[at + k]; break;
-                }
+            draw(p, &rng, at, n, v);
             put(w, d, p, at, n, v);
         }
     }

@@ -62,6 +62,8 @@ ehm_view ehm_weight(const ehm_weights *w, int32_t i);      /* f32, its own shape
 ehm_view ehm_weight_act(const ehm_weights *w, int32_t i);
 /* Draws depend on seed and the parameter's name only. */
 void ehm_weights_init(const ehm_weights *w, ehm_dev *d, uint64_t seed);
+/* The same numbers of one parameter, into out [p->count]. */
+void ehm_param_start(const ehm_param *p, uint64_t seed, float *out);
 /* Bf16 copies from f32; tells the device that weights changed. */
 void ehm_weights_refresh(const ehm_weights *w, ehm_dev *d);
 /* Sin-cos table of MAE (conventions 2.1): [1 + grid_h*grid_w, dim] f32 into out, row 0 zeros. dim divisible
