@@ -51,6 +51,7 @@ static ehm_code parse_grid(int32_t *h, int32_t *w, const char *text, ehm_err *er
 
 static ehm_code check_call(const ehm_config *c, int32_t *h, int32_t *w, ehm_err *err) {
     EHM_TRY(ehm_draw_check_out(c, true, err));
+    if (c->each && !c->image.n) return EHM_FAIL(err, EHM_E_CONFIG, "--each makes a strip of masks for every picture: --image is missing");
     if (c->grid) EHM_TRY(parse_grid(h, w, c->grid, err));
     if (c->grid && c->model)
         return EHM_FAIL(err, EHM_E_CONFIG,
@@ -143,58 +144,115 @@ static bool rows_equal(const ehm_study_masks *m, int32_t n) {
     return true;
 }
 
-static ehm_code draw(const ehm_config *c, ehm_out *out, const ehm_study *s, const ehm_draw_mask_rule *rule,
-                     const double *progress, int32_t n_values, ehm_err *err) {
+typedef struct {
+    const ehm_config *c;
+    ehm_draw_input *in;
+    ehm_draw_mask_rule rule;
+    double progress[VALUES_MAX];
+    int32_t n_values;
+} job;
+
+static ehm_code check_cells(const job *j, int32_t n, ehm_err *err) {
+    if ((double)j->n_values * (double)j->c->count * n <= CELLS_MAX) return EHM_OK;
+    return EHM_FAIL(err, EHM_E_CONFIG, "%d values of %lld masks of %d patches are too many to draw: a smaller --count", j->n_values, (long long)j->c->count, n);
+}
+
+static ehm_code masks_of(ehm_study_masks *m, const job *j, const ehm_study *s, ehm_arena *a, ehm_err *err) {
+    EHM_TRY(check_cells(j, s->grid_h * s->grid_w, err));
+    return ehm_study_draw_masks(m, s, j->rule.rule, j->rule.arg, &j->rule.settings, j->progress, j->n_values, (int32_t)j->c->count, (uint64_t)j->c->seed, a,
+                                err);
+}
+
+static ehm_code strip_of(ehm_image *sheet, const job *j, const ehm_study *s, ehm_study_masks *m, ehm_arena *a, ehm_err *err) {
+    int32_t n = s->grid_h * s->grid_w;
+    if (!strcmp(j->c->progress, "auto") && rows_equal(m, n)) m->n_values = 1, m->labels[0] = "any u";
+    row_facts r = row_of(m, 0);
+    char *title = ehm_arena_printf(a, "Mask %s%s%s: %s%.0f of %d patches removed%s", j->c->mask, s->name ? ", " : "", s->name ? s->name : "",
+                                   j->rule.rule->inexact ? "about " : "", r.removed, n, m->frontier && s->picture.px ? "; lines: nodes" : "");
+    if (!title) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a title");
+    return ehm_study_masks_sheet(sheet, s, m, title, a, err);
+}
+
+/* ---- one strip: of the first picture, or of none ---- */
+
+static ehm_code note(ehm_draw_input *in, const ehm_study *s, ehm_arena *a, ehm_err *err) {
+    in->series.note = in->model ? ehm_study_foot(in->model, s, 1, a) : s->picture.px ? ehm_shown_channels_text(&s->shown, ehm_dataset_channels(in->pictures), a) : "";
+    return in->series.note ? EHM_OK : EHM_FAIL(err, EHM_E_MEMORY, "no memory for a footnote");
+}
+
+static ehm_code one_strip(job *j, ehm_out *out, ehm_err *err) {
+    const ehm_config *c = j->c;
+    ehm_study s;
     ehm_study_masks m;
     ehm_image sheet;
-    int32_t n = s->grid_h * s->grid_w;
-    if ((double)n_values * (double)c->count * n > CELLS_MAX)
-        return EHM_FAIL(err, EHM_E_CONFIG,
-                        "%d values of %lld masks of %d patches are too many to draw: a smaller --count",
-                        n_values, (long long)c->count, n);
-    EHM_TRY(ehm_study_draw_masks(&m, s, rule->rule, rule->arg, &rule->settings, progress, n_values,
-                                 (int32_t)c->count, (uint64_t)c->seed, out->arena, err));
+    int32_t n = 0;
+    EHM_TRY(ehm_study_read(&s, &n, &j->rule.source, 1, out->arena, err));
+    if (j->in->pictures && ehm_dataset_count(j->in->pictures) > 1)
+        ehm_log(EHM_LOG_INFO, "masks of the first of %lld pictures, %s; --each makes a strip of every one", (long long)ehm_dataset_count(j->in->pictures),
+                s.name);
+    EHM_TRY(masks_of(&m, j, &s, out->arena, err));
     if (ehm_ends_nocase(c->out, ".npy"))
-        EHM_TRY(write_numbers(c, s, &m, err));
+        EHM_TRY(write_numbers(c, &s, &m, err));
     else {
-        if (!strcmp(c->progress, "auto") && rows_equal(&m, n)) m.n_values = 1, m.labels[0] = "any u";
-        row_facts r = row_of(&m, 0);
-        char *title =
-            ehm_arena_printf(out->arena, "Mask %s%s%s: %s%.0f of %d patches removed%s", c->mask,
-                             s->name ? ", " : "", s->name ? s->name : "", rule->rule->inexact ? "about " : "",
-                             r.removed, n, m.frontier && s->picture.px ? "; lines: nodes" : "");
-        if (!title) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a title");
-        EHM_TRY(ehm_study_masks_sheet(&sheet, s, &m, title, out->arena, err));
-        EHM_TRY(ehm_draw_write(c, &sheet, err));
+        EHM_TRY(strip_of(&sheet, j, &s, &m, out->arena, err));
+        EHM_TRY(note(j->in, &s, out->arena, err));
+        EHM_TRY(ehm_draw_sheet(j->in, &sheet, err));
     }
     if (out->json)
-        print_json(out, c, s, &m, progress);
+        print_json(out, c, &s, &m, j->progress);
     else
-        print_text(out, c, s, &m, progress);
+        print_text(out, c, &s, &m, j->progress);
+    return EHM_OK;
+}
+
+/* ---- a strip for every picture ---- */
+
+static ehm_code draw_one(void *ctx, const ehm_study *s, ehm_arena *scratch, ehm_err *err) {
+    job *j = ctx;
+    ehm_study_masks m;
+    ehm_image sheet;
+    EHM_TRY(masks_of(&m, j, s, scratch, err));
+    EHM_TRY(strip_of(&sheet, j, s, &m, scratch, err));
+    EHM_TRY(note(j->in, s, scratch, err));
+    return ehm_draw_add(j->in, ehm_dataset_name(j->in->pictures, s->i_picture), &sheet, err);
+}
+
+static ehm_code strips(job *j, ehm_out *out, ehm_err *err) {
+    int64_t n, all = ehm_dataset_count(j->in->pictures);
+    j->in->n_wanted = all;
+    j->in->names = EHM_NEW_N(out->arena, const char *, all), j->in->files = EHM_NEW_N(out->arena, const char *, all);
+    if (!j->in->names || !j->in->files) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the names of %lld pictures", (long long)all);
+    EHM_TRY(ehm_study_each(&n, &j->rule.source, all, false, draw_one, j, err));
+    if (!out->json) {
+        ehm_draw_say(out, j->c, j->in);
+        ehm_out_addf(out, "; %d x %lld masks by %s each\n", j->n_values, (long long)j->c->count, j->c->mask);
+        return EHM_OK;
+    }
+    ehm_str text = {0};
+    ehm_json_w w = {.out = &text};
+    ehm_draw_json_begin(&w, j->c, j->in);
+    ehm_json_key(&w, "mask"), ehm_json_str(&w, j->c->mask);
+    ehm_json_key(&w, "n_each"), ehm_json_i64(&w, j->c->count);
+    ehm_draw_json_names(&w, j->in);
+    ehm_json_end(&w);
+    ehm_out_json(out, &text);
+    ehm_str_free(&text);
     return EHM_OK;
 }
 
 ehm_code ehm_draw_run_masks(const ehm_config *c, ehm_out *out, ehm_err *err) {
     ehm_draw_input in = {0};
-    ehm_draw_mask_rule rule;
     ehm_config cfg = *c;
-    ehm_study s;
-    double progress[VALUES_MAX];
-    int32_t n_values = 0, h = 0, w = 0, n = 0;
+    job j = {.c = &cfg, .in = &in};
+    int32_t h = 0, w = 0;
+    if (EHM_IS_AUTO(cfg.count)) cfg.count = 8;
     EHM_TRY(check_call(c, &h, &w, err));
-    EHM_TRY(parse_progress(progress, &n_values, c->progress, err));
-    ehm_code rc = ehm_draw_open(&in, c, false, err);
-    if (rc) goto done;
-    if (in.model && (rc = ehm_model_settings(in.model, &cfg, "mask,tree,linkage", out->arena, err)))
-        goto done;
-    if ((rc = ehm_draw_rule(&rule, &cfg, in.model, progress, n_values, h, w, err))) goto done;
-    rule.source.pictures = in.pictures;
-    if ((rc = ehm_study_read(&s, &n, &rule.source, 1, out->arena, err))) goto done;
-    if (in.pictures && ehm_dataset_count(in.pictures) > 1)
-        ehm_log(EHM_LOG_INFO, "masks of the first of %lld pictures, %s",
-                (long long)ehm_dataset_count(in.pictures), s.name);
-    rc = draw(&cfg, out, &s, &rule, progress, n_values, err);
-done:
+    EHM_TRY(parse_progress(j.progress, &j.n_values, c->progress, err));
+    ehm_code rc = ehm_draw_open(&in, c, false, 1, out->arena, err);
+    if (!rc && in.model) rc = ehm_model_settings(in.model, &cfg, "mask,tree,linkage", out->arena, err);
+    if (!rc) rc = ehm_draw_rule(&j.rule, &cfg, in.model, j.progress, j.n_values, h, w, err);
+    j.rule.source.pictures = in.pictures, j.rule.source.shown = &in.shown;
+    if (!rc) rc = c->each ? strips(&j, out, err) : one_strip(&j, out, err);
     ehm_draw_close(&in);
     return rc;
 }

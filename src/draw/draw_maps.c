@@ -47,9 +47,23 @@ static void draw_scale(ehm_image *c, int32_t x, int32_t y, int32_t w, const floa
         ehm_draw_rect(c, x + left + i, y + 1, 1, BAR_H, ehm_colour_heat(hi > lo ? (i + 0.5) / bar : 0.5));
 }
 
+/* White on black, so that it is seen on every colour; beside the patch rather than on it. */
+static void mark_patch(ehm_image *c, int32_t x, int32_t y, const ehm_panel *p, int32_t i) {
+    int32_t left = x + i % p->grid_w * p->cell, top = y + i / p->grid_w * p->cell, out = p->cell < 8 ? 3 : 2;
+    ehm_draw_frame(c, left - out - 1, top - out - 1, p->cell + 2 * out + 2, p->cell + 2 * out + 2, 1, EHM_RGB(0x101418));
+    ehm_draw_frame(c, left - out, top - out, p->cell + 2 * out, p->cell + 2 * out, 2, EHM_RGB(0xffffff));
+    ehm_draw_frame(c, left - out + 2, top - out + 2, p->cell + 2 * out - 4, p->cell + 2 * out - 4, 1, EHM_RGB(0xcf222e));
+}
+
 ehm_code ehm_draw_maps(ehm_image *sheet, const ehm_image *picture, const float *maps, int32_t n_maps,
                        int32_t grid_h, int32_t grid_w, const char *const *names, const char *caption,
                        ehm_arena *a, ehm_err *err) {
+    return ehm_draw_maps_marked(sheet, picture, maps, n_maps, grid_h, grid_w, names, caption, -1, a, err);
+}
+
+ehm_code ehm_draw_maps_marked(ehm_image *sheet, const ehm_image *picture, const float *maps, int32_t n_maps,
+                              int32_t grid_h, int32_t grid_w, const char *const *names, const char *caption,
+                              int32_t i_patch, ehm_arena *a, ehm_err *err) {
     enum { M = EHM_PANEL_MARGIN, GAP = EHM_PANEL_GAP, ROW = EHM_TEXT_ROW };
     EHM_TRY(ehm_panel_check(picture, grid_h, grid_w, err));
     if (n_maps < 1) return EHM_FAIL(err, EHM_E_ARG, "a drawing of %d maps", n_maps);
@@ -68,6 +82,7 @@ ehm_code ehm_draw_maps(ehm_image *sheet, const ehm_image *picture, const float *
         EHM_TRY(ehm_panel_picture(sheet, x + off, y, &p, picture, a, err));
         if (i >= 0) draw_map(sheet, x + off, y, &p, maps + (size_t)i * (size_t)n);
         ehm_draw_frame(sheet, x + off - 1, y - 1, p.w + 2, p.h + 2, 1, EHM_LINE);
+        if (i_patch >= 0) mark_patch(sheet, x + off, y, &p, i_patch);
         const char *name = i < 0 ? "picture" : names ? names[i] : NULL;
         if (name) ehm_draw_text_in(sheet, x, under, column, EHM_ALIGN_CENTRE, 1, EHM_INK, name);
         if (i >= 0) draw_scale(sheet, x, under + ROW + 4, column, maps + (size_t)i * (size_t)n, n);

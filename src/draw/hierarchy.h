@@ -30,6 +30,10 @@ ehm_code ehm_draw_masks(ehm_image *sheet, const ehm_image *picture, const uint8_
 ehm_code ehm_draw_maps(ehm_image *sheet, const ehm_image *picture, const float *maps, int32_t n_maps,
                        int32_t grid_h, int32_t grid_w, const char *const *names, const char *caption,
                        ehm_arena *a, ehm_err *err);
+/* The same with a frame around patch i_patch of the picture and of each map; -1: none. */
+ehm_code ehm_draw_maps_marked(ehm_image *sheet, const ehm_image *picture, const float *maps, int32_t n_maps,
+                              int32_t grid_h, int32_t grid_w, const char *const *names, const char *caption,
+                              int32_t i_patch, ehm_arena *a, ehm_err *err);
 /* Sheets one under the other, left edges aligned. */
 ehm_code ehm_draw_stack(ehm_image *out, const ehm_image *sheets, int32_t n, ehm_arena *a, ehm_err *err);
 #endif

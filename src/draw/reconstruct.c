@@ -61,28 +61,22 @@ static void visible_moments(const float *patches, const ehm_vit_shape *s, int32_
     if (w > 0) *mean /= w, *var /= w;
 }
 
-/* Patches [L,P] of the normalised space as a picture that can be shown: 1 channel grey, else the first three
- * (two: the first). */
-static ehm_code show(ehm_image *out, const float *patches, const ehm_vit_shape *s, const double *mean,
+/* Patches [L,P] of the normalised space as a picture that can be shown, in the way of study s. */
+static ehm_code show(ehm_image *out, const float *patches, const ehm_vit_shape *v, const ehm_study *s, const double *mean,
                      const double *std, ehm_arena *a, ehm_err *err) {
-    int32_t c_shown = s->channels >= 3 ? 3 : 1, p = s->patch_size;
-    uint8_t *px = EHM_NEW_N(a, uint8_t, (int64_t)s->img_h * s->img_w * c_shown);
-    if (!px) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", s->img_w, s->img_h);
-    for (int32_t y = 0; y < s->img_h; y++)
-        for (int32_t x = 0; x < s->img_w; x++)
-            for (int32_t k = 0; k < c_shown; k++) {
-                int64_t l = (int64_t)(y / p) * s->grid_w + x / p,
-                        in = ((int64_t)(y % p) * p + x % p) * s->channels + k;
-                double v = ((double)patches[l * s->patch_pixels + in] * std[k] + mean[k]) * 255;
-                px[((int64_t)y * s->img_w + x) * c_shown + k] = (uint8_t)(v < 0     ? 0
-                                                                          : v > 255 ? 255
-                                                                                    : v + 0.5);
+    int32_t p = v->patch_size, c = v->channels;
+    float *px = EHM_NEW_N(a, float, (int64_t)v->img_h * v->img_w * c);
+    if (!px) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a picture of %dx%d", v->img_w, v->img_h);
+    for (int32_t y = 0; y < v->img_h; y++)
+        for (int32_t x = 0; x < v->img_w; x++)
+            for (int32_t k = 0; k < c; k++) {
+                int64_t l = (int64_t)(y / p) * v->grid_w + x / p, in = ((int64_t)(y % p) * p + x % p) * c + k;
+                px[((int64_t)y * v->img_w + x) * c + k] = (float)((double)patches[l * v->patch_pixels + in] * std[k] + mean[k]);
             }
-    *out = (ehm_image){.px = px, .w = s->img_w, .h = s->img_h, .c = c_shown, .type = EHM_U8};
-    return EHM_OK;
+    return ehm_shown_image(out, &s->shown, &s->range, px, EHM_F32, v->img_h, v->img_w, c, a, err);
 }
 
-static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, const float *pred,
+static ehm_code panels(ehm_reconstruction *r, const ehm_study *study, const float *pred,
                        const int32_t *visible, const int32_t *masked, int32_t n_visible, const ehm_model *m,
                        ehm_unnorm how, ehm_arena *a, ehm_err *err) {
     const ehm_vit_shape *s = ehm_model_shape(m);
@@ -91,12 +85,12 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
     float *orig = EHM_NEW_N(a, float, (int64_t)n *pp), *work = EHM_NEW_N(a, float, (int64_t)n *pp);
     if (!orig || !work) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for reconstructions");
     ehm_model_stats(m, mean, std);
-    patches_of(orig, px, type, s, mean, std);
-    EHM_TRY(show(&r->panel[0], orig, s, mean, std, a, err));
+    patches_of(orig, study->pixels, study->type, s, mean, std);
+    EHM_TRY(show(&r->panel[0], orig, s, study, mean, std, a, err));
     memcpy(work, orig, sizeof(float) * (size_t)n * (size_t)pp);
     for (int32_t i = 0; i < n - n_visible; i++)
         memset(work + (int64_t)masked[i] * pp, 0, sizeof(float) * (size_t)pp);
-    EHM_TRY(show(&r->panel[1], work, s, mean, std, a, err));
+    EHM_TRY(show(&r->panel[1], work, s, study, mean, std, a, err));
     for (int32_t l = 0; l < n; l++) {
         double pm = 0, pv = 1;
         if (ehm_model_norm_pix(m)) {
@@ -115,10 +109,10 @@ static ehm_code panels(ehm_reconstruction *r, const void *px, ehm_dtype type, co
         for (int32_t k = 0; k < pp; k++)
             work[(int64_t)l * pp + k] = (float)((double)pred[(int64_t)l * pp + k] * pv + pm);
     }
-    EHM_TRY(show(&r->panel[2], work, s, mean, std, a, err));
+    EHM_TRY(show(&r->panel[2], work, s, study, mean, std, a, err));
     for (int32_t i = 0; i < n_visible; i++)
         memcpy(work + (int64_t)visible[i] * pp, orig + (int64_t)visible[i] * pp, sizeof(float) * (size_t)pp);
-    return show(&r->panel[3], work, s, mean, std, a, err);
+    return show(&r->panel[3], work, s, study, mean, std, a, err);
 }
 
 ehm_code ehm_reconstruct_check(const ehm_model *m, double mask_ratio, ehm_err *err) {
@@ -162,7 +156,8 @@ ehm_code ehm_reconstruct(ehm_reconstruction *out, ehm_model *m, const ehm_study 
             break;
         out[i].name = s[i].name;
         out[i].loss = (double)loss;
-        rc = panels(&out[i], s[i].pixels, s[i].type, pred, mask.visible, mask.masked, mask.n_visible, m, how,
+        out[i].foot = ehm_study_foot(m, &s[i], 1, a);
+        rc = panels(&out[i], &s[i], pred, mask.visible, mask.masked, mask.n_visible, m, how,
                     a, err);
     }
     ehm_arena_free(&scratch);
@@ -192,13 +187,10 @@ ehm_code ehm_reconstruct_sheet(ehm_image *sheet, const ehm_reconstruction *r, in
     }
     if (!title) title = ehm_arena_printf(a, "Reconstructions by %s", ehm_model_spec(m));
     char *foot = ehm_arena_printf(
-        a, "Mask %s, %d of %d patches hidden (ratio %g). Loss: mean squared error on hidden patches%s. %s%s",
+        a, "Mask %s, %d of %d patches hidden (ratio %g). Loss: mean squared error on hidden patches%s. %s%s%s",
         rule, s->n_patches - ehm_mask_n_visible(s->n_patches, mask_ratio), s->n_patches, mask_ratio,
         ehm_model_norm_pix(m) ? ", 1 is what predicting each patch's mean gives" : "",
-        ehm_model_norm_pix(m) ? ways[how] : "",
-        s->channels == 1 || s->channels == 3 ? ""
-        : s->channels == 2                   ? " Shown: the first of 2 channels."
-                                             : " Shown: the first 3 channels.");
+        ehm_model_norm_pix(m) ? ways[how] : "", ehm_model_norm_pix(m) ? " " : "", r[0].foot ? r[0].foot : "");
     if (!title || !foot) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a sheet of %d pictures", n);
     return ehm_sheet_draw(sheet,
                           &(ehm_sheet){.title = title,

@@ -15,6 +15,7 @@ ehm_code ehm_unnorm_of(ehm_unnorm *out, const char *name, ehm_err *err);
 typedef struct {
     const char *name;
     ehm_image panel[4]; /* u8, 1 or 3 channels as shown: original, masked, reconstruction, pasted */
+    const char *foot;   /* how the picture became the model's input and is shown */
     double loss;        /* mean squared error over the removed patches, in the target's space */
 } ehm_reconstruction;
 

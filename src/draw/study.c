@@ -39,22 +39,6 @@ static ehm_code no_memory(ehm_err *err) {
     return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the pictures to draw");
 }
 
-/* The picture as it can be shown: of two channels the first, of more than three the first three. */
-static ehm_code shown(ehm_image *out, const void *px, ehm_dtype type, int32_t h, int32_t w, int32_t channels,
-                      ehm_arena *a, ehm_err *err) {
-    int32_t c = channels >= 3 ? 3 : 1;
-    EHM_TRY(ehm_image_new(out, w, h, c, EHM_U8, a, err));
-    uint8_t *dst = out->px;
-    for (size_t i = 0; i < (size_t)w * (size_t)h; i++)
-        for (int32_t k = 0; k < c; k++) {
-            size_t at = i * (size_t)channels + (size_t)k;
-            double v =
-                type == EHM_U8 ? ((const uint8_t *)px)[at] : (double)((const float *)px)[at] * 255 + 0.5;
-            *dst++ = (uint8_t)(v >= 255 ? 255 : v > 0 ? v : 0);
-        }
-    return EHM_OK;
-}
-
 /* Mean of each patch and channel, 0 to 1. */
 static ehm_code mean_colours(ehm_study *s, int32_t h, int32_t w, int32_t channels, ehm_arena *a,
                              ehm_err *err) {
@@ -144,7 +128,9 @@ static ehm_code picture_of(reading *r, ehm_study *s, const ehm_batch *b, ehm_are
     s->pixels = px, s->type = b->type;
     s->i_picture = b->ids[0];
     s->name = ehm_arena_strdup(a, ehm_dataset_name(ds, b->ids[0]));
-    EHM_TRY(shown(&s->picture, px, b->type, r->h, r->w, channels, a, err));
+    s->shown = ehm_shown_resolve(r->src->shown, channels);
+    s->range = ehm_shown_range_of(&s->shown, px, b->type, (int64_t)r->h * r->w, channels);
+    EHM_TRY(ehm_shown_image(&s->picture, &s->shown, &s->range, px, b->type, r->h, r->w, channels, a, err));
     return s->name ? EHM_OK : no_memory(err);
 }
 
@@ -166,13 +152,15 @@ static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32
                           .w = r->w,
                           .fit = src->model ? ehm_model_fit(src->model) : "crop",
                           .n_workers = 1,
+                          .n_ahead = n < 3 ? n : 3,
                           .label_grid_h = labels ? shape.grid_h : 0,
                           .label_grid_w = labels ? shape.grid_w : 0,
                           .max_bad = 1};
     ehm_loader *l = NULL;
     ehm_code rc = EHM_OK;
-    EHM_TRY(ehm_loader_open(&l, src->pictures, &opt, 0, err));
-    for (int64_t i = 0; i < ehm_dataset_count(src->pictures) && *n_done < n && !rc; i++) {
+    int64_t i = src->first;
+    EHM_TRY(ehm_loader_open(&l, src->pictures, &opt, i, err));
+    for (; i < ehm_dataset_count(src->pictures) && *n_done < n && !rc; i++) {
         ehm_batch b = {0};
         ehm_study *s = &out[*n_done];
         if ((rc = ehm_loader_next(l, &b, err))) break;
@@ -181,7 +169,7 @@ static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32
             break;
         }
         if (b.ids[0] != b.slots[0]) {
-            say_left_out(l, src->pictures, b.slots[0]);
+            if (!src->quiet) say_left_out(l, src->pictures, b.slots[0]);
             continue;
         }
         *s = shape;
@@ -192,7 +180,8 @@ static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32
         ++*n_done;
     }
     ehm_loader_close(l);
-    if (!rc && !*n_done)
+    if (src->next) *src->next = *n_done == n ? out[n - 1].i_picture + 1 : i;
+    if (!rc && !*n_done && !src->first)
         rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(src->pictures));
     return rc;
 }
@@ -262,13 +251,55 @@ ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source 
     if (rc) goto done;
     *n_done = n_read < n ? n_read : n;
     if (swapped) memcpy(out, s, sizeof *s * (size_t)*n_done);
-    if (*n_done && out[0].fell_back)
+    if (swapped && src->next && *n_done) *src->next = out[*n_done - 1].i_picture + 1;
+    if (*n_done && out[0].fell_back && !src->first && !src->quiet)
         ehm_log(EHM_LOG_NOTE,
                 "%s has no mean of attention stored for these layers: similarity profile instead of residual",
                 ehm_model_spec(src->model));
 done:
     ehm_mask_file_close(r.scores);
     ehm_mask_file_close(r.pairs);
+    return rc;
+}
+
+enum { PIECE = 8 }; /* so few are done at once and need no progress */
+typedef struct {
+    ehm_study_source src;
+    int64_t n, n_all, first; /* first: of the next piece */
+    bool spread;
+    ehm_arena piece, scratch;
+} walking;
+
+static ehm_code one_piece(walking *w, int64_t *n_done, ehm_study_fn fn, void *ctx, ehm_err *err) {
+    int64_t left = w->n - *n_done;
+    int32_t n_read = 0, n = w->spread ? 1 : (int32_t)(left < PIECE ? left : PIECE);
+    if (w->src.needs & EHM_MASK_NEEDS_OTHER) n = (int32_t)left; /* the last takes another's tree */
+    ehm_arena_reset(&w->piece);
+    ehm_study *s = EHM_NEW_N(&w->piece, ehm_study, n);
+    if (!s) return no_memory(err);
+    w->src.first = w->spread ? (int64_t)((double)w->first * (double)w->n_all / (double)w->n) : w->first;
+    int64_t next = w->n_all;
+    w->src.next = &next;
+    EHM_TRY(ehm_study_read(s, &n_read, &w->src, n, &w->piece, err));
+    w->first = w->spread ? w->first + 1 : next;
+    for (int32_t i = 0; i < n_read; i++, ++*n_done) {
+        ehm_arena_reset(&w->scratch);
+        EHM_TRY(fn(ctx, &s[i], &w->scratch, err));
+        if (w->n > PIECE) ehm_progress(false, "%lld of %lld pictures", (long long)*n_done + 1, (long long)w->n);
+    }
+    return EHM_OK;
+}
+
+ehm_code ehm_study_each(int64_t *n_done, const ehm_study_source *src, int64_t n, bool spread, ehm_study_fn fn, void *ctx, ehm_err *err) {
+    walking w = {.src = *src, .n_all = src->pictures ? ehm_dataset_count(src->pictures) : 1, .spread = spread};
+    ehm_code rc = EHM_OK;
+    w.n = n < w.n_all ? n : w.n_all;
+    if (w.n == w.n_all) w.spread = false;
+    *n_done = 0;
+    while (!rc && *n_done < w.n && w.first < (w.spread ? w.n : w.n_all)) rc = one_piece(&w, n_done, fn, ctx, err);
+    if (w.n > PIECE && !rc) ehm_progress(true, "%lld pictures", (long long)*n_done);
+    ehm_arena_free(&w.piece), ehm_arena_free(&w.scratch);
+    if (!rc && !*n_done) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(src->pictures));
     return rc;
 }
 
@@ -403,77 +434,17 @@ ehm_code ehm_study_draw_masks(ehm_study_masks *out, const ehm_study *s, const eh
     return rc;
 }
 
+const char *ehm_study_foot(const ehm_model *m, const ehm_study *s, int32_t n, ehm_arena *a) {
+    const ehm_vit_shape *v = ehm_model_shape(m);
+    const char *fit = ehm_shown_fit_text(ehm_model_fit(m), v->img_h, v->img_w, a);
+    const char *channels = ehm_shown_channels_text(n > 0 ? &s[0].shown : NULL, v->channels, a);
+    bool stretched = false;
+    for (int32_t i = 0; i < n; i++) stretched |= s[i].range.stretched;
+    return fit && channels ? ehm_arena_printf(a, "%s%s%s", fit, channels, stretched ? EHM_SHOWN_STRETCHED : "") : NULL;
+}
+
 ehm_code ehm_study_masks_sheet(ehm_image *sheet, const ehm_study *s, const ehm_study_masks *m,
                                const char *title, ehm_arena *a, ehm_err *err) {
     return ehm_draw_masks(sheet, s->picture.px ? &s->picture : NULL, m->masks, m->frontier, m->n_values,
                           m->n_each, s->grid_h, s->grid_w, m->labels, title, a, err);
-}
-
-/* ---- attention ---- */
-
-/* What each patch receives from all patches; A [1+n,1+n], the class token left out. */
-static void received(float *out, const float *A, int32_t n) {
-    for (int32_t k = 0; k < n; k++) {
-        double sum = 0;
-        for (int32_t q = 0; q < n; q++) sum += (double)A[(size_t)(q + 1) * (size_t)(n + 1) + (size_t)k + 1];
-        out[k] = (float)sum;
-    }
-}
-
-static ehm_code class_row(ehm_image *sheet, const ehm_study *s, ehm_model *m, ehm_arena *a, ehm_err *err) {
-    const ehm_vit_shape *v = ehm_model_shape(m);
-    int32_t n = v->n_patches, H = v->num_heads;
-    size_t side = (size_t)n + 1;
-    float *A = EHM_NEW_N(a, float, (size_t)H *side *side), *maps = EHM_NEW_N(a, float, (int64_t)(H + 1) * n);
-    const char **names = EHM_NEW_N(a, const char *, H + 1);
-    if (!A || !maps || !names) return no_memory(err);
-    EHM_TRY(ehm_model_attention(m, s->pixels, s->type, 1, -1, true, A, err));
-    names[0] = "mean of heads";
-    for (int32_t h = 0; h < H; h++) {
-        names[h + 1] = ehm_arena_printf(a, "head %d", h + 1);
-        for (int32_t i = 0; i < n; i++) {
-            float p = A[(size_t)h * side * side + 1 + (size_t)i];
-            maps[(size_t)(h + 1) * (size_t)n + (size_t)i] = p;
-            maps[i] += p / (float)H;
-        }
-    }
-    const char *caption =
-        ehm_arena_printf(a, "%s%sclass token's attention to patches, block %d of %d; even would be %.3g",
-                         s->name ? s->name : "", s->name ? "    " : "", v->depth, v->depth, 1.0 / (n + 1));
-    return caption
-               ? ehm_draw_maps(sheet, &s->picture, maps, H + 1, s->grid_h, s->grid_w, names, caption, a, err)
-               : no_memory(err);
-}
-
-static ehm_code received_row(ehm_image *sheet, const ehm_study *s, ehm_model *m, ehm_arena *a, ehm_err *err) {
-    const ehm_vit_shape *v = ehm_model_shape(m);
-    int32_t n = v->n_patches, n_maps = 0, looked_at[3] = {0, v->depth / 2, v->depth - 1};
-    float *A = EHM_NEW_N(a, float, ((size_t)n + 1) * ((size_t)n + 1)),
-          *maps = EHM_NEW_N(a, float, (int64_t)4 * n), *one = EHM_NEW_N(a, float, n),
-          *all = maps ? maps + 3 * (size_t)n : NULL;
-    const char *names[4];
-    if (!A || !maps || !one) return no_memory(err);
-    for (int32_t b = 0; b < v->depth; b++) {
-        EHM_TRY(ehm_model_attention(m, s->pixels, s->type, 1, b, false, A, err));
-        received(one, A, n);
-        for (int32_t i = 0; i < n; i++) all[i] += one[i] / (float)v->depth;
-        if (n_maps < 3 && (b == looked_at[0] || b == looked_at[1] || b == looked_at[2])) {
-            memcpy(maps + (size_t)n_maps * (size_t)n, one, (size_t)n * sizeof *one);
-            names[n_maps++] = ehm_arena_printf(a, "block %d", b + 1);
-        }
-    }
-    if (n_maps > 1) {
-        memmove(maps + (size_t)n_maps * (size_t)n, all, (size_t)n * sizeof *all);
-        names[n_maps++] = "mean of all blocks";
-    }
-    return ehm_draw_maps(
-        sheet, &s->picture, maps, n_maps, s->grid_h, s->grid_w, names,
-        "attention that patches receive from all patches, mean of heads; even would be about 1", a, err);
-}
-
-ehm_code ehm_study_attention(ehm_image *sheet, const ehm_study *s, ehm_model *m, ehm_arena *a, ehm_err *err) {
-    ehm_image rows[2];
-    EHM_TRY(class_row(&rows[0], s, m, a, err));
-    EHM_TRY(received_row(&rows[1], s, m, a, err));
-    return ehm_draw_stack(sheet, rows, 2, a, err);
 }

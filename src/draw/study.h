@@ -1,5 +1,5 @@
 /* A picture together with the plain numbers that masks are made of, and what can be drawn of it: its tree cut
- * at several levels, masks over the course of a training, the model's attention. `ehm draw` and live pictures
+ * at several levels, and masks over the course of a training. `ehm draw` and live pictures
  * of a training call the same.
  *
  *     ehm_study_source src = {.model = m, .pictures = ds, .settings = &set, .affinity = &o};
@@ -10,6 +10,7 @@
 #ifndef EHM_DRAW_STUDY_H
 #define EHM_DRAW_STUDY_H
 #include "draw/hierarchy.h"
+#include "draw/shown.h"
 #include "infer/infer.h"
 #include "mask/tree_mask.h"
 
@@ -17,7 +18,9 @@
 typedef struct {
     const char *name;   /* NULL without a picture */
     int64_t i_picture;  /* in its set */
-    ehm_image picture;  /* what the model sees, u8, 1 or 3 channels; px NULL: none */
+    ehm_image picture;  /* what the model sees, u8, 1 or 3 channels as shown; px NULL: none */
+    ehm_shown shown;    /* which of its channels */
+    ehm_shown_range range;
     const void *pixels; /* the same as the model takes it: [h,w,channels] of type */
     ehm_dtype type;
     int32_t grid_h, grid_w;
@@ -38,12 +41,21 @@ typedef struct {
     const char *mask_file;            /* settings.def: mask_file; NULL: none */
     uint32_t needs;                   /* EHM_MASK_NEEDS_* */
     const char *whose;                /* "mask rule ehm": who needs it, for messages */
+    const ehm_shown *shown;  /* NULL: auto */
+    int64_t first;           /* begin with this picture; where it is not 0, no picture left to read is no error */
+    int64_t *next;           /* where a next call would go on; NULL: not asked */
+    bool quiet;              /* nothing in the log of what is left out: it was said before */
 } ehm_study_source;
 /* Up to n studies, of the pictures that can be read, in order; a bad one is left out with a warning. The
  * evaluation transform. Arrays in a. EHM_E_CONFIG: a need that nothing given here can meet, in words; a set
  * of one picture where another's similarity is needed. */
 ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source *src, int32_t n, ehm_arena *a,
                         ehm_err *err);
+/* Of up to n pictures one after the other, in pieces that are forgotten again, with progress: the first n that can be read, or (spread) n that lie evenly
+ * over the set. fn's scratch is reset after a piece, and so are the studies. src's first, next and quiet are this function's own but for quiet. n_done: for how
+ * many fn was called. Errors as ehm_study_read. */
+typedef ehm_code (*ehm_study_fn)(void *ctx, const ehm_study *s, ehm_arena *scratch, ehm_err *err);
+ehm_code ehm_study_each(int64_t *n_done, const ehm_study_source *src, int64_t n, bool spread, ehm_study_fn fn, void *ctx, ehm_err *err);
 /* What a tree of these settings' source is made of. */
 uint32_t ehm_study_needs_tree(const ehm_mask_settings *s);
 /* Does anything of needs come from a model (attention in any form)? */
@@ -53,6 +65,9 @@ bool ehm_study_needs_model(uint32_t needs, const ehm_mask_settings *s);
  * the caller's to set. */
 ehm_mask_in ehm_study_mask_in(const ehm_study *s, const ehm_mask_settings *set, uint64_t seed,
                               uint64_t sample, double progress);
+
+/* How pictures became model inputs and how they are shown, for a footnote; NULL when there is no memory. */
+const char *ehm_study_foot(const ehm_model *m, const ehm_study *s, int32_t n, ehm_arena *a);
 
 /* ---- what is drawn ---- */
 enum { EHM_STUDY_LEVELS = 5 };
@@ -85,9 +100,4 @@ ehm_code ehm_study_draw_masks(ehm_study_masks *out, const ehm_study *s, const eh
                               int32_t n_values, int32_t n_each, uint64_t seed, ehm_arena *a, ehm_err *err);
 ehm_code ehm_study_masks_sheet(ehm_image *sheet, const ehm_study *s, const ehm_study_masks *m,
                                const char *title, ehm_arena *a, ehm_err *err);
-
-/* Two rows: what the class token of the last block attends to (mean over heads, then each head), and what
- * patches receive from all patches in the first, the middle and the last block and on average over all. Rows
- * of attention add up to 1, so 1 is what a patch receives when all attend evenly; class token left out. */
-ehm_code ehm_study_attention(ehm_image *sheet, const ehm_study *s, ehm_model *m, ehm_arena *a, ehm_err *err);
 #endif

@@ -64,11 +64,108 @@ $ ehm draw tree --model run --image scenes:1:2:32 --out t.ppm --quiet --tree-sou
 t.ppm: 2 pictures, ...
 t.ppm: 2 pictures, ...
 $ ehm draw attention --model run --image scenes:1:2:32 --out a.ppm --quiet
-a.ppm: 2 pictures, ... 4 blocks of 4 heads
+a.ppm: 2 pictures, ...; block 4 of 4, 4 heads
 $ ehm draw attention --model run --image scenes:1:2:32 --out a.ppm --quiet --json | ehm_json_ok
-out n blocks heads pictures
+out n blocks block heads pictures
 $ ehm draw reconstruct --model run --mask ehm --image scenes:1:2:32 --out r.ppm --quiet
-r.ppm: 2 pictures, ...
+r.ppm: 2 pictures, ...; mean loss on hidden patches ...
+$ for how in patch visible none; do ehm draw reconstruct --model run --image scenes:1:1:32 --unnorm $how --out $how.ppm --quiet >/dev/null; cksum <$how.ppm; done | sort -u | wc -l
+3
+
+# attention: a block, a patch, numbers. The maps are the mean of heads, four heads, and rollout.
+$ ehm draw attention --model run --image scenes:1:2:32 --layer 2 --point 3,8 --out a.ppm --quiet
+a.ppm: 2 pictures, ...; block 2 of 4, 4 heads
+$ ehm draw attention --model run --image scenes:1:3:32 --layer 1 --out a.npy --quiet && head -c 128 a.npy | tr -cd '[:print:]'
+a.npy: [3, 6, 8, 8] f32, mean of heads, 4 heads, rollout; block 1 of 4, 4 heads
+NUMPY...f4...(3, 6, 8, 8)...
+
+# features: one basis, of the pictures drawn or of another set.
+$ ehm draw features --model run --image scenes:1:3:32 --out f.ppm --quiet
+f.ppm: 3 pictures, ...; components hold ... % of the variance of 192 patches
+$ ehm draw features --model run --image scenes:1:1:32 --basis-from scenes:2:40:32 --basis-count 10 --layer 2 --out f.ppm --json --quiet | ehm_json_ok
+out n basis_pictures basis_patches explained pictures
+$ ehm draw features --model run --image scenes:1:1:32 --basis-from scenes:2:40:32 --basis-count 10 --out one.npy --quiet && ehm draw features --model run --image scenes:1:2:32 --basis-from scenes:2:40:32 --basis-count 10 --out two.npy --quiet
+one.npy: [1, 8, 8, 3] f32; components hold ... % of the variance of 640 patches
+two.npy: [2, 8, 8, 3] f32; components hold ... % of the variance of 640 patches
+$ tail -c 768 one.npy >one && head -c -768 two.npy | tail -c 768 | cmp - one && echo the same picture, the same numbers
+the same picture, the same numbers
+
+# neighbours: of the set itself or of another; copies are seen.
+$ ehm draw neighbours --model run --image scenes:1:6:32 --count 2 --nearest 3 --out n.ppm --quiet
+n.ppm: 2 pictures, ...; 6 neighbours among 6 pictures, ... of 6 of the query's label
+$ ehm draw neighbours --model run --image scenes:1:2:32 --data scenes:1:9:32 --pool cls --nearest 2 --out n.ppm --quiet
+n.ppm: 2 pictures, ...; 4 neighbours among 9 pictures, ... of the query's label, 2 exact copies
+$ ehm draw neighbours --model run --image scenes:1:2:32 --data scenes:1:9:32 --nearest 100 --out n.ppm --json --quiet | ehm_json_ok
+out n searched pool pictures neighbours
+
+# One file a picture, for every word; names stay apart.
+$ ehm data scenes:1:4:32 --export pictures --quiet >/dev/null && find pictures/images -name '0000*' | sort >list.txt && wc -l <list.txt
+4
+$ for w in reconstruct attention features tree neighbours masks; do ehm draw $w --model run --image list.txt --each --out each_$w --quiet | cut -d. -f1; ls each_$w | wc -l; done
+each_reconstruct: 4 drawings, pictures_images_...
+4
+each_attention: 4 drawings, pictures_images_...
+4
+each_features: 4 drawings, pictures_images_...
+4
+each_tree: 4 drawings, pictures_images_...
+4
+each_neighbours: 4 drawings, pictures_images_...
+4
+each_masks: 4 drawings, pictures_images_...
+4
+$ ehm draw tree --model run --image list.txt --each --count 2 --out two --json --quiet | ehm_json_ok && ls two | wc -l
+out n pictures
+2
+$ ehm draw attention --model run --image list.txt --image pictures/images --each --out both --json --quiet | ehm_json_ok && ls both | wc -l
+out n blocks block heads pictures files
+8
+$ ehm draw features --model run --image "$(head -1 list.txt)" --out single.ppm --quiet
+single.ppm: 1 picture, ...
+
+# What --each is not.
+$ ehm draw tree --model run --image list.txt --each --out t.png
+ehm: --out t.png: with --each it is the folder for one file a picture, and this names a file
+  hint:  leave --each out for one sheet of all pictures
+[2]
+$ ehm draw attention --model run --image list.txt --each --out a.npy
+ehm: --out a.npy: with --each it is the folder for one file a picture, and this is a file
+  hint:  leave --each out for one sheet of all pictures
+[2]
+$ ehm draw tree --model run --image list.txt --each --out list.txt
+ehm: --out list.txt: with --each it is the folder for one file a picture, and this is a file
+  hint:  leave --each out for one sheet of all pictures
+[2]
+$ ehm draw tree --model run --image list.txt --out two
+ehm: --out two: the name of a drawing ends in .png, .ppm or .pgm
+  hint:  with --each it is a folder, for one file a picture
+[2]
+$ ehm draw masks --grid 8x8 --each --out m
+ehm: --each makes a strip of masks for every picture: --image is missing
+[2]
+$ ehm draw tree --model run --image scenes:1:300:32 --count 300 --tree-source spatial --out t.ppm --quiet
+ehm: t.ppm: a sheet of 300 drawings would be ... px (at most 32768)
+  hint:  a smaller --count, or --each for one file a picture
+[2]
+$ ehm draw attention --model run --image scenes:1:3000:32 --count 3000 --out t.ppm
+ehm: --count 3000: a sheet of more than 2000 pictures cannot be read
+  hint:  --each writes one file a picture
+[2]
+
+# Any number of channels: said how they are shown, others on request.
+$ printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (6, 16, 24, 4), }" >four.npy && head -c 9216 /dev/zero | tr '\0' 'x' >>four.npy
+$ ehm pretrain --data four.npy --preset pico --patch-size 8 --img-size 16x24 --batch-size 2 --steps 1 --watch-every 0 --out run4 --quiet
+run4: 1 steps, ...
+$ for w in reconstruct attention features tree neighbours masks; do ehm draw $w --model run4 --image four.npy --count 2 --show-channels 4,3,2 --out four_$w.ppm --quiet >/dev/null 2>&1; head -c 2 four_$w.ppm; done; echo
+P6P6P6P6P6P6
+$ ehm draw tree --model run4 --image four.npy --show-channels 5 --out t.ppm
+ehm: --show-channels 5: there is no such channel
+  hint:  one number (grey), two (red and cyan) or three (red, green, blue), each from 1 to 4
+[2]
+$ ehm draw tree --model run4 --image scenes:1:2:32 --out t.ppm
+ehm: none of the 2 pictures can be used: ...: a picture of 3 channels cannot become one of 4; ...
+...
+[1]
 
 # What is missing.
 $ ehm draw tree --image scenes:1:2:32 --out t.ppm
@@ -85,6 +182,13 @@ ehm: --out t.npy: the name of a drawing ends in .png, .ppm or .pgm
 [2]
 $ ehm draw masks --grid 8x8 --out m.gif
 ehm: --out m.gif: the name of a drawing ends in .png, .ppm or .pgm, that of numbers in .npy
+[2]
+$ ehm draw features --model run --image scenes:1:1:32 --each
+ehm: --out is missing: the folder to write
+[2]
+$ ehm draw neighbours --model run --image scenes:1:1:32 --out n.ppm --quiet
+ehm: scenes:1:1:32: there is one picture only, which has no neighbour
+  hint:  --data names the pictures to look for neighbours among
 [2]
 $ ehm draw masks --out m.ppm
 ehm: which patches? --model and --image, or --grid are missing
@@ -131,6 +235,33 @@ ehm: --tree-layers 0,9: the encoder has 4 blocks
 [2]
 
 # What cannot be.
+$ ehm draw attention --model run --image scenes:1:1:32 --layer 5 --out a.ppm
+ehm: --layer 5: the encoder has 4 blocks, counted from 1
+[2]
+$ ehm draw features --model run --image scenes:1:1:32 --layer 0 --out a.ppm
+ehm: --layer 0: ...
+...
+[2]
+$ ehm draw attention --model run --image scenes:1:1:32 --point 9,1 --out a.ppm
+ehm: --point 9,1: the model has 8 rows and 8 columns of patches, counted from 1
+[2]
+$ ehm draw attention --model run --image scenes:1:1:32 --point 3 --out a.ppm
+ehm: --point 3: must be ROW,COL in patches counted from 1, such as 4,4
+[2]
+$ ehm draw attention --model run --image scenes:1:1:32 --point 3,x --out a.ppm
+ehm: --point 3,x: must be ROW,COL in patches counted from 1, such as 4,4
+[2]
+$ ehm draw features --model run --image scenes:1:1:32 --basis-from nowhere --out a.ppm
+ehm: nowhere: there is no such file or folder
+[2]
+$ ehm draw neighbours --model run --image scenes:1:3:32 --pool patches --out n.ppm
+ehm: --pool patches: pictures are compared by one vector each, cls or mean
+[2]
+$ ehm draw tree --model run --image scenes:1:2:32 --point 1,1 --out t.ppm
+ehm: --point: ehm draw tree takes no such option
+  hint:  taken by: ehm draw attention
+usage: ehm draw WHAT --model M --image I --out F.png [options]     (ehm help draw)
+[2]
 $ ehm draw masks --grid 14 --out m.ppm
 ehm: --grid 14: must be HEIGHTxWIDTH in patches, such as 14x14, each 1 to 1024
 [2]

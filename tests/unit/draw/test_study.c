@@ -199,26 +199,3 @@ TEST(study, reads) {
     ehm_model_close(m);
     ehm_arena_free(&a);
 }
-
-TEST(study, attention_sheet) {
-    ehm_arena a = {0};
-    ehm_err err = {0};
-    ehm_model *m = NULL;
-    ehm_dataset *ds = NULL;
-    ehm_study s;
-    ehm_image sheet;
-    int32_t n;
-    const char *spec = "scenes:5:1";
-    REQUIRE_OK(ehm_model_open(&m, "untrained:pico",
-                              &(ehm_model_opt){.device = "cpu", .threads = 1, .batch = 1}, &err),
-               &err);
-    REQUIRE_OK(ehm_dataset_open(&ds, &(ehm_strs){&spec, 1},
-                                &(ehm_dataset_opt){.channels = 3, .ignore_label = -1}, &err),
-               &err);
-    REQUIRE_OK(ehm_study_read(&s, &n, &(ehm_study_source){.model = m, .pictures = ds}, 1, &a, &err), &err);
-    REQUIRE_OK(ehm_study_attention(&sheet, &s, m, &a, &err), &err);
-    CHECK_INT(sheet.w, 2 * 14 + 6 * (256 + 12) - 12); /* picture, mean and four heads */
-    ehm_dataset_close(ds);
-    ehm_model_close(m);
-    ehm_arena_free(&a);
-}
