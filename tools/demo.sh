@@ -50,6 +50,8 @@ say "4/4 pictures"
 $ehm draw reconstruct --model $out --image "$set_train" --count 12 --out $out/pictures/reconstruct.png || exit $?
 $ehm draw tree --model $out --image "$set_train" --count 4 --out $out/pictures/tree.png || exit $?
 
+$ehm report $out --quiet >/dev/null || echo "demo: report.html was not written" >&2
+
 cat <<END
 
 Done in $(($(date +%s) - start)) s.
@@ -57,6 +59,7 @@ Done in $(($(date +%s) - start)) s.
               $out/pictures/tree.png                 the tree over four pictures, cut at several levels
               $out/pictures/masks_over_training.png  how the masks grew while it learned
   weights     $out/model.safetensors (encoder and decoder), $out/encoder.safetensors (loads in timm)
+  report      $out/report.html                       all of it on one page: curves, pictures over time, figures, settings
   curves      $out/metrics.jsonl, or tensorboard --logdir $out
   next        build/ehm pretrain --data YOUR_FOLDER --out runs/mine
               build/ehm embed --model $out --data YOUR_FOLDER --out features.npy

@@ -1,6 +1,9 @@
 /* ehm pretrain: settings in, a run folder out. */
-#include "cli/cli.h"
+#include "base/file.h"
+#include "cli/cli_int.h"
 #include "cli/live.h"
+#include "report/report.h"
+#include "runs/run.h"
 #include "train/train.h"
 
 static ehm_code print_result(const ehm_train *t, const ehm_train_result *r, ehm_out *out) {
@@ -28,8 +31,21 @@ static ehm_code print_result(const ehm_train *t, const ehm_train_result *r, ehm_
     return EHM_OK;
 }
 
+/* Also of a run that was stopped or failed: it says how far that came. Never a reason for the run to fail. */
+static void write_report(const char *dir) {
+    ehm_arena a = {0};
+    ehm_err why = {0};
+    char *path = ehm_path_join(&a, dir, "report.html");
+    if (path && ehm_run_is_folder(dir)) {
+        if (ehm_report_write(path, &dir, 1, &(ehm_report_opt){.version = ehm_version_text()}, &why)) ehm_log(EHM_LOG_WARN, "report.html was not written: %s", why.what);
+        else ehm_log(EHM_LOG_INFO, "report: %s", path);
+    }
+    ehm_arena_free(&a);
+}
+
 static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
     ehm_train *t = NULL;
+    const char *ran = NULL;
     ehm_train_result r;
     ehm_live live = {0};
     bool look = cfg->dry_run || cfg->print_config;
@@ -47,21 +63,23 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
     }
     ehm_train_hook hook = ehm_live_hook(&live);
     rc = ehm_train_run(t, &hook, 1, &r, err);
+    if (rc || !r.already_done) ran = ehm_arena_strdup(out->arena, ehm_train_config(t)->out);
     if (!rc) rc = print_result(t, &r, out);
 done:
     ehm_live_close(&live);
     ehm_train_close(t);
+    if (ran) write_report(ran);
     return rc;
 }
 
 const ehm_command ehm_cmd_pretrain = {
     .name = "pretrain",
     .summary = "pre-trains a model on pictures by masked image modelling",
-    .groups = "data,read,loading,size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder",
+    .groups = "data,channels,read,loading,size,fit,crop,transform,model,patch,heads,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder,overwrite",
     .usage = "--data PATH --out DIR",
     .details = "What is not given is chosen from the data and the machine; every choice is printed with where it came from, and stored in DIR/config.json.\n\n"
-               "DIR gets metrics.jsonl, an event file for TensorBoard, checkpoints, and at the end model.safetensors (encoder and decoder, the official names of MAE) "
-               "and encoder.safetensors (what timm loads). Ctrl-C writes a checkpoint and stops; --resume goes on from it, bit for bit.\n\n"
+               "DIR gets metrics.jsonl, an event file for TensorBoard, checkpoints, and at the end model.safetensors (encoder and decoder, the official names of MAE), "
+               "encoder.safetensors (what timm loads) and report.html (all of the run on one page). Ctrl-C writes a checkpoint and stops; --resume goes on from it, bit for bit.\n\n"
                "Names of training settings are those of MAE's scripts: --batch-size, --epochs, --blr, --warmup-epochs, --mask-ratio, --norm-pix-loss, --accum-iter.",
     .example = "ehm pretrain --data scenes:0:64:32 --out runs/first --epochs 2\n"
                "ehm pretrain --out runs/first --extend 1",

@@ -51,10 +51,36 @@ static char *numbered(look *l, const char *what) {
     return ehm_arena_printf(&l->arena, "%s/%08lld_%s" END, l->dir, (long long)l->at->step, what);
 }
 
+/* Into pictures/, and for TensorBoard, which takes PNG alone. */
 static ehm_code write_sheet(look *l, const char *what, const ehm_image *sheet, ehm_err *err) {
-    char *path = numbered(l, what);
-    if (!path) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a file name");
-    return ehm_image_write(path, sheet, err);
+    char *path = numbered(l, what), *tag = ehm_arena_printf(&l->arena, "pictures/%s", what);
+    if (!path || !tag) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a file name");
+    if (!ehm_image_can_write_png()) return ehm_image_write(path, sheet, err);
+    ehm_bytes png;
+    EHM_TRY(ehm_png_encode(&png, sheet, &l->arena, err));
+    EHM_TRY(ehm_file_write(path, png.data, png.len, err));
+    return ehm_run_image(ehm_train_run_folder(l->at->train), l->at->step, tag, png.data, png.len, sheet->w, sheet->h, err);
+}
+
+/* How many patches the nodes have that masks are made of. */
+static ehm_code node_sizes(look *l, const ehm_study_masks *m, int32_t n_patches, ehm_err *err) {
+    ehm_histogram h = {0};
+    if (!m->frontier) return EHM_OK;
+    int32_t n_all = m->n_values * m->n_each * n_patches, top = 0, n = 0;
+    for (int32_t i = 0; i < n_all; i++) top = m->frontier[i] > top ? m->frontier[i] : top;
+    int32_t *count = EHM_NEW_N(&l->arena, int32_t, top + 1);
+    float *size = EHM_NEW_N(&l->arena, float, n_all);
+    if (!count || !size) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a histogram");
+    for (int32_t i = 0; i < n_all; i += n_patches) {
+        memset(count, 0, sizeof *count * (size_t)(top + 1));
+        for (int32_t k = 0; k < n_patches; k++)
+            if (m->frontier[i + k] >= 0) count[m->frontier[i + k]]++;
+        for (int32_t k = 0; k <= top; k++)
+            if (count[k]) size[n++] = (float)count[k];
+    }
+    ehm_histogram_range(&h, size, n);
+    ehm_histogram_count(&h, size, n);
+    return ehm_run_histogram(ehm_train_run_folder(l->at->train), l->at->step, "mask/node_patches", &h, err);
 }
 
 static ehm_code draw(look *l, ehm_err *err) {
@@ -80,6 +106,7 @@ static ehm_code draw(look *l, ehm_err *err) {
     EHM_TRY(ehm_study_draw_masks(&m, &s[0], rule.rule, rule.arg, &rule.settings, &l->u, 1, MASKS, seed, a, err));
     EHM_TRY(ehm_study_masks_sheet(&sheet, &s[0], &m, when, a, err));
     EHM_TRY(write_sheet(l, "masks", &sheet, err));
+    EHM_TRY(node_sizes(l, &m, s[0].grid_h * s[0].grid_w, err));
     if (!ehm_reconstruct_check(l->m, l->c->mask_ratio, NULL)) {
         EHM_TRY(ehm_reconstruct(r, l->m, s, n, rule.rule, rule.arg, &rule.settings, how, seed, a, err));
         EHM_TRY(ehm_reconstruct_sheet(&sheet, r, n, l->m, when, l->c->mask, l->c->mask_ratio, how, a, err));
@@ -157,6 +184,7 @@ static ehm_code watch(ehm_live *user, const ehm_train_at *at, ehm_err *err) {
     ehm_code rc = l.dir && l.model_dir ? open_model(&l, MODEL_BATCH, err) : EHM_FAIL(err, EHM_E_MEMORY, "no memory for file names");
     if (!rc) rc = draw(&l, err);
     if (!rc && ehm_train_facts_of(at->train)->mask_needs & EHM_MASK_NEEDS_SIMILARITY) rc = numbers(&l, user, err);
+    if (!rc) rc = ehm_train_histograms(at->train, err);
     if (rc) EHM_WHILE(err, "looking at the fixed pictures after step %lld (--watch-every 0 turns this off)", (long long)at->step);
     put_away(&l);
     ehm_arena_free(&l.arena);

@@ -1,6 +1,7 @@
 /* TensorBoard's event file, written by hand: records of length, masked CRC-32C, protocol buffer (conventions 2.7). Whole records only. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,6 +128,36 @@ ehm_code ehm_run_image(ehm_run *r, int64_t step, const char *tag, const void *pn
     put_tag(&r->record, 2, WIRE_VARINT), put_varint(&r->record, (uint64_t)w);
     put_tag(&r->record, 3, WIRE_VARINT), put_varint(&r->record, colour);
     put_bytes(&r->record, 4, png, n);
+    return record_end(r, err);
+}
+
+/* Protocol buffers leave out what is zero. */
+static size_t f64_size(double v) { return v != 0 || signbit(v) ? 9 : 0; }
+static void put_f64_of(ehm_str *s, uint32_t field, double v) {
+    if (f64_size(v)) put_f64(s, field, v);
+}
+static void put_f64_list(ehm_str *s, uint32_t field, const double *v, int32_t n) {
+    put_tag(s, field, WIRE_BYTES);
+    put_varint(s, (uint64_t)n * 8);
+    for (int32_t i = 0; i < n; i++) {
+        uint64_t u;
+        memcpy(&u, &v[i], 8);
+        put_le(s, u, 8);
+    }
+}
+
+ehm_code ehm_run_histogram(ehm_run *r, int64_t step, const char *tag, const ehm_histogram *h, ehm_err *err) {
+    if (!h->n) return EHM_OK;
+    EHM_TRY(event_open(r, err));
+    const double facts[5] = {h->min, h->max, h->num, h->sum, h->sum_squares};
+    size_t n = 2 * bytes_size((size_t)h->n * 8);
+    for (int i = 0; i < 5; i++) n += f64_size(facts[i]);
+    event_head(r, step, tag, bytes_size(n));
+    put_tag(&r->record, 5, WIRE_BYTES);
+    put_varint(&r->record, n);
+    for (int i = 0; i < 5; i++) put_f64_of(&r->record, (uint32_t)i + 1, facts[i]);
+    put_f64_list(&r->record, 6, h->limit, h->n);
+    put_f64_list(&r->record, 7, h->count, h->n);
     return record_end(r, err);
 }
 

@@ -31,6 +31,13 @@ void ehm_run_note(ehm_run *r, const char *text); /* train.log; each line gets th
 ehm_code ehm_run_bad_file(ehm_run *r, int64_t id, const char *name, const char *reason, ehm_err *err);
 ehm_code ehm_run_scalar(ehm_run *r, int64_t step, const char *tag, double value, ehm_err *err); /* TensorBoard */
 ehm_code ehm_run_image(ehm_run *r, int64_t step, const char *tag, const void *png, size_t n, int32_t w, int32_t h, ehm_err *err);
+/* How numbers are spread: counts in equal parts of their range, TensorBoard's histogram. Zeroed, then first the range of all numbers, in any number of
+ * pieces, then their counts in the same pieces; what is not finite is left out. limit: upper edges, the last included; one bucket where all are equal. */
+enum { EHM_HISTOGRAM_BUCKETS = 30 };
+typedef struct { double min, max, num, sum, sum_squares; int32_t n; double limit[EHM_HISTOGRAM_BUCKETS], count[EHM_HISTOGRAM_BUCKETS]; } ehm_histogram;
+void ehm_histogram_range(ehm_histogram *h, const float *v, int64_t n);
+void ehm_histogram_count(ehm_histogram *h, const float *v, int64_t n);
+ehm_code ehm_run_histogram(ehm_run *r, int64_t step, const char *tag, const ehm_histogram *h, ehm_err *err); /* one without numbers is left out */
 ehm_code ehm_run_flush(ehm_run *r, ehm_err *err);
 /* Cut metrics.jsonl, timing.jsonl and events after step, and remove later checkpoints (resume). */
 ehm_code ehm_run_cut_after(ehm_run *r, int64_t step, ehm_err *err);

@@ -14,7 +14,7 @@ static const char LOCK[] = "lock";
 /* What a run writes at the top of its folder; --overwrite removes these and the event files, and leaves what others put there. */
 static const char *const own_names[] = {"config.json", "DONE", "metrics.jsonl", "timing.jsonl", "train.log", "bad_files.tsv", "checkpoints",
                                         "model.safetensors", "encoder.safetensors", "ema.safetensors", "ema_encoder.safetensors",
-                                        "attention_mean.safetensors", "pictures", "report.html", "nonfinite.json"};
+                                        "attention_mean.safetensors", "pictures", "report.html", "nonfinite.json", "evaluations.jsonl"};
 static const char EVENTS[] = "events.out.tfevents.";
 
 ehm_code ehm_run_io(ehm_err *err, const char *dir, const char *name, const char *what) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "exchange/import.h"
 #include "exchange/weights_file.h"
 #include "train/train_int.h"
 
@@ -133,41 +134,40 @@ static void show_progress(ehm_train *t, walk *k, bool done) {
 
 /* ---- beginning ---- */
 
+/* What the file did not have as this run needs it. */
+static void say_import(ehm_train *t, const ehm_import *im, const char *path) {
+    for (int32_t i = 0; i < im->n_row; i++)
+        if (im->row[i].kind == EHM_IMPORT_RESIZED) ehm_train_say(t, EHM_LOG_NOTE, "%s: %s: %s", path, im->row[i].name, im->row[i].note);
+    for (int32_t i = 0; i < im->n_notes; i++) ehm_train_say(t, EHM_LOG_NOTE, "%s: %s", path, im->note[i]);
+}
+
 static ehm_code load_init(ehm_train *t, ehm_err *err) {
-    ehm_st *f = NULL;
+    ehm_import *im = NULL;
     ehm_weights_report rep = {0};
     const char *path = t->cfg.init;
-    if (ehm_dir_exists(path)) path = ehm_path_join(&t->arena, path, "model.safetensors");
-    if (!path) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for --init %s", t->cfg.init);
-    if (path != t->cfg.init && !ehm_file_exists(path)) {
-        EHM_FAIL(err, EHM_E_CONFIG, "--init %s: there is no model.safetensors in this folder", t->cfg.init);
-        EHM_HINT(err, "a run folder has one when the run is finished");
-        return EHM_E_CONFIG;
-    }
-    ehm_code opened = ehm_st_open(&f, path, err);
-    if (opened) {
-        if (!ehm_file_exists(path)) ehm_path_hint_near(err, path);
-        return opened;
+    if (ehm_dir_exists(path) && !ehm_import_claims(path)) {
+        path = ehm_path_join(&t->arena, path, "model.safetensors");
+        if (!path) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for --init %s", t->cfg.init);
+        if (!ehm_file_exists(path)) {
+            EHM_FAIL(err, EHM_E_CONFIG, "--init %s: there is no model.safetensors in this folder", t->cfg.init);
+            EHM_HINT(err, "a run folder has one when the run is finished");
+            return EHM_E_CONFIG;
+        }
     }
     ehm_weights *w = ehm_method_weights(t->method);
-    ehm_code rc = EHM_OK;
-    for (int32_t i = 0; i < ehm_st_count(f) && !rc; i++) { /* a deeper encoder cut short is another network, not these weights */
-        const char *name = ehm_st_at(f, i)->name;
-        if (!ehm_starts(name, "blocks.") || ehm_params_find(w->params, name) >= 0) continue;
-        rc = EHM_FAIL(err, EHM_E_MISMATCH, "%s holds %s, and the encoder asked for has %d blocks", path, name, t->facts.shape.depth);
-        EHM_HINT(err, "give the sizes of that file's network: ehm info %s", path);
-    }
-    if (!rc) rc = ehm_weights_load(w, t->dev, f, true, &rep, err);
-    ehm_st_close(f);
-    if (rc) {
+    ehm_code rc = ehm_import_open_for(&im, path, &t->facts.shape, err), opened = rc;
+    if (!rc) rc = ehm_weights_load(w, t->dev, im->weights, true, &rep, err);
+    if (!rc) {
+        ehm_weights_refresh(w, t->dev);
+        say_import(t, im, path);
+        if (rep.n_missing) ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: %d taken, %d start at random (%s, ...)", path, (int)rep.n_matched, (int)rep.n_missing, rep.first_missing);
+        else ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: all %d taken", path, (int)rep.n_matched);
+        if (rep.n_unexpected) ehm_train_say(t, EHM_LOG_NOTE, "%d tensors of %s have no place here and are left (%s, ...)", (int)rep.n_unexpected, path, rep.first_unexpected);
+    } else if (!opened || rc == EHM_E_MISMATCH || rc == EHM_E_UNSUPPORTED) {
         EHM_WHILE(err, "starting from --init %s", t->cfg.init);
-        return rc;
     }
-    ehm_weights_refresh(w, t->dev);
-    if (rep.n_missing) ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: %d taken, %d start at random (%s, ...)", path, (int)rep.n_matched, (int)rep.n_missing, rep.first_missing);
-    else ehm_train_say(t, EHM_LOG_NOTE, "weights from %s: all %d taken", path, (int)rep.n_matched);
-    if (rep.n_unexpected) ehm_train_say(t, EHM_LOG_NOTE, "%d tensors of %s have no place here and are left (%s, ...)", (int)rep.n_unexpected, path, rep.first_unexpected);
-    return EHM_OK;
+    ehm_import_close(im);
+    return rc;
 }
 
 static ehm_code set_weights(ehm_train *t, ehm_err *err) {

@@ -13,7 +13,7 @@ static bool decides(int32_t i) {
     static const int32_t common[] = {EHM_SETI_seed, EHM_SETI_dtype, EHM_SETI_channels, EHM_SETI_alpha, EHM_SETI_limit, EHM_SETI_max_pixels, EHM_SETI_log_every};
     for (size_t k = 0; k < sizeof common / sizeof common[0]; k++)
         if (common[k] == i) return true;
-    return ehm_in_groups("size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train", ehm_settings[i].group);
+    return ehm_in_groups("size,fit,crop,transform,model,patch,heads,recipe,mask,tree,linkage,progress,live,batch,train", ehm_settings[i].group);
 }
 
 static const struct { const char *name; size_t offset; } shape_fields[] = {

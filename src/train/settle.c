@@ -402,7 +402,7 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
 /* ---- printed ---- */
 
 static bool shown(const ehm_config *c, int32_t i, bool trees) {
-    static const char groups[] = "data,read,loading,size,fit,crop,transform,model,recipe,mask,live,batch,train,output,run,folder,overwrite";
+    static const char groups[] = "data,channels,read,loading,size,fit,crop,transform,model,patch,heads,recipe,mask,live,batch,train,output,run,folder,overwrite";
     const ehm_setting *s = &ehm_settings[i];
     if (i == EHM_SETI_seed || i == EHM_SETI_threads || i == EHM_SETI_device || i == EHM_SETI_dtype) return true;
     if (!ehm_in_groups(groups, s->group) && !(trees && ehm_in_groups("tree,linkage,progress", s->group))) return false;

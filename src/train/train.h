@@ -21,7 +21,7 @@ typedef enum {
     EHM_TRAIN_PLAN  /* sizes only: no run folder, no measuring of mean and std; data may be absent */
 } ehm_train_purpose;
 /* Groups of settings that training reads. */
-#define EHM_TRAIN_GROUPS "common,data,read,loading,size,fit,crop,transform,model,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder"
+#define EHM_TRAIN_GROUPS "common,data,channels,read,loading,size,fit,crop,transform,model,patch,heads,recipe,mask,tree,linkage,progress,live,batch,train,output,run,folder,overwrite"
 
 /* What was settled. Valid from ehm_train_open until close (not for a finished run). */
 typedef struct {
@@ -75,6 +75,9 @@ const ehm_weights *ehm_train_average(const ehm_train *t); /* NULL without --ema 
 
 /* model.safetensors (and attention_mean.safetensors where there is one) of now into dir, for a hook that draws or evaluates: ehm_model_open reads it. */
 ehm_code ehm_train_snapshot(ehm_train *t, const char *dir, ehm_err *err);
+
+/* Histograms of now for the event file, for a hook: weights/ and gradients/ of each block's attention and MLP and of the embeddings. Reads all weights twice. */
+ehm_code ehm_train_histograms(ehm_train *t, ehm_err *err);
 
 typedef struct {
     int64_t steps, steps_here;        /* of the run, of this call */

@@ -72,6 +72,59 @@ TEST(event_file, as_tensorboard_writes_it) {
     ehm_arena_free(&a);
 }
 
+static void put_histogram(ehm_run *r, int64_t step, const char *tag, const float *v, int32_t n) {
+    ehm_histogram h = {0};
+    ehm_err err = {0};
+    for (int32_t at = 0; at < n; at += 7) ehm_histogram_range(&h, v + at, n - at < 7 ? n - at : 7); /* in pieces */
+    for (int32_t at = 0; at < n; at += 13) ehm_histogram_count(&h, v + at, n - at < 13 ? n - at : 13);
+    REQUIRE_OK(ehm_run_histogram(r, step, tag, &h, &err), &err);
+}
+
+static void put_histograms(ehm_run *r) {
+    float spread[1000], sizes[50], same[7] = {-0.25f, -0.25f, NAN, -0.25f, -0.25f, INFINITY, -0.25f}, zero[5] = {0};
+    for (int i = 0; i < 1000; i++) spread[i] = (float)(i * 7919 % 1000 - 300) / 64;
+    for (int i = 0; i < 50; i++) sizes[i] = (float)(1 + i % 7 * (i % 3));
+    put_histogram(r, 5, "weights/blocks.0.attn", spread, 1000);
+    put_histogram(r, 6, "mask/node_patches", sizes, 50);
+    put_histogram(r, 7, "weights/same", same, 7);
+    put_histogram(r, 8, "weights/zero", zero, 5);
+    put_histogram(r, 9, "weights/none", same + 2, 1); /* nothing finite: nothing written */
+}
+
+/* Bytes of TensorBoard's own writer, counts and edges of NumPy. */
+TEST(event_file, histograms_as_numpy_counts) {
+    ehm_arena a = {0};
+    ehm_err err = {0};
+    ehm_run *r;
+    ehm_bytes golden, mine;
+    int n_files, n_records = 0;
+    char *dir = ehm_path_join(&a, ehm_test_tmp(), "r");
+    REQUIRE_OK(ehm_file_read(&golden, ehm_test_path("tests/golden/events/histograms.tfevents"), &a, &err), &err);
+    REQUIRE_OK(ehm_run_open(&r, dir, EHM_RUN_CREATE, &err), &err);
+    put_histograms(r);
+    char *path = event_path(&a, dir, &n_files);
+    REQUIRE(path && n_files == 1);
+    REQUIRE_OK(ehm_file_read(&mine, path, &a, &err), &err);
+    REQUIRE(mine.len == golden.len);
+    for (size_t at = 0; at < golden.len; n_records++) {
+        const uint8_t *g = golden.data + at, *m = mine.data + at;
+        size_t n = le(g, 8);
+        CHECK(!memcmp(g, m, 13));
+        if (memcmp(g + 21, m + 21, n - 9)) ehm_test_fail(__FILE__, __LINE__, "record %d differs", n_records);
+        CHECK_INT(le(m + 12 + n, 4), masked(m + 12, n));
+        at += 16 + n;
+    }
+    CHECK_INT(n_records, 5);
+    /* Cut as any other. */
+    REQUIRE_OK(ehm_run_cut_after(r, 6, &err), &err);
+    REQUIRE_OK(ehm_file_read(&mine, path, &a, &err), &err);
+    size_t want = 0;
+    for (int i = 0; i < 3; i++) want += 16 + le(golden.data + want, 8);
+    CHECK_INT(mine.len, want);
+    ehm_run_close(r);
+    ehm_arena_free(&a);
+}
+
 TEST(event_file, cut_after_a_step) {
     ehm_arena a = {0};
     ehm_err err = {0};
