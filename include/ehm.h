@@ -1,4 +1,5 @@
 /* ehm: everything a program may use, for C11 and C++. Link with -lehm (pkg-config ehm).
+ * "api/api.h" alone is the part that stays as it is from version to version, for bindings of other languages.
  * The modules can be included alone too: "hierarchy/...", "mask/mask.h", "infer/infer.h"; each header is its own manual.
  */
 #ifndef EHM_H
@@ -13,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#include "api/api.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
