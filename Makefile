@@ -4,7 +4,7 @@ JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 PRESET_RELEASE = cmake --preset release $(if $(DEVELOPER),-DEHM_DEVELOPER=ON) $(CMAKE_ARGS) >build/configure.log || { cat build/configure.log; exit 1; }
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test test-slow test-asan test-ubsan test-tsan test-mutant test-peers minimal clang bench install lint clean shape golden
+.PHONY: all help setup demo test test-slow test-asan test-ubsan test-tsan test-mutant test-peers test-python test-report package test-package minimal clang bench install lint clean shape golden
 
 all: ## build release to build/ehm
 	@mkdir -p build
@@ -42,6 +42,21 @@ test-mutant: setup ## sabotage one line at a time; the named test must go red (a
 
 test-peers: all ## load what a run writes in timm and an independent PyTorch MAE (Python from PyPI into build/peers; about 10 minutes)
 	@tools/test_peers.sh
+
+test-python: all ## pip install ./python in a fresh environment; against SciPy and the program; the PyTorch loop (about 5 minutes; PEERS_PYTHON= reuses its PyTorch)
+	@tools/test_python.sh
+
+test-report: all ## reports in headless Chromium: console, contrast, phones, paper, --watch (about 4 minutes; Chromium from Debian where it is missing)
+	@tools/test_report.sh
+
+package: setup all ## Debian packages in build/package: ehm_VERSION_amd64.deb and libehm-dev_VERSION_amd64.deb
+	@tools/setup.sh dpkg-dev file
+	@mkdir -p build/package && rm -f build/package/*.deb
+	@cd $(BUILD) && cpack -B $(CURDIR)/build/package >$(CURDIR)/build/package/cpack.log || { cat $(CURDIR)/build/package/cpack.log; exit 1; }
+	@rm -rf build/package/_CPack_Packages && ls build/package/*.deb
+
+test-package: package ## install the package on a bare Debian 12 and work there (as root; 2 to 5 minutes, then 1; EHM_PACKAGE_DEV=1: the library too)
+	@tools/test_package.sh || { code=$$?; [ $$code = 77 ] || exit $$code; }
 
 minimal clang debug: setup ## other presets
 	@cmake --preset $@ && cmake --build build/$@ -j $(JOBS)

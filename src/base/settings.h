@@ -38,7 +38,8 @@ enum {
 };
 
 #ifdef __cplusplus
-#define export export_ /* a word of the language there; the field has this name in C++ */
+#define export export_ /* words of the language there; the fields have these names in C++ */
+#define class class_
 #endif
 typedef struct {
 #define SET_I64(group, key, def, lo, hi, unit, help, source) int64_t key;
@@ -56,6 +57,7 @@ typedef struct {
 } ehm_config;
 #ifdef __cplusplus
 #undef export
+#undef class
 #endif
 
 typedef struct {

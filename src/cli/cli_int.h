@@ -20,7 +20,12 @@ void ehm_help_tool(ehm_str *s, ehm_help_style style);
 /* word: the first argument, whose own settings are shown too; may be NULL */
 void ehm_help_command(ehm_str *s, const ehm_command *cmd, const char *word, ehm_help_style style, ehm_arena *a);
 void ehm_help_usage(ehm_str *s, const ehm_command *cmd); /* one line; cmd may be NULL */
-/* ---- manual.c: the same for other readers ---- */
+void ehm_help_json(ehm_str *s, const ehm_command *cmd, ehm_arena *a); /* the tables as one object; cmd NULL: all commands */
+/* What holds for every command; the tables end with name NULL. */
+typedef struct { const char *name, *text; } ehm_help_fact;
+extern const ehm_help_fact ehm_help_exits[], ehm_help_environment[], ehm_help_files[];
+extern const char ehm_help_habits[]; /* paragraphs, divided by "\n\n" */
+/* ---- manual.c, completion.c: the same for other readers ---- */
 void ehm_help_man(ehm_str *s, const ehm_command *cmd, ehm_arena *a); /* cmd NULL: the program */
 void ehm_help_completion(ehm_str *s, const char *shell, ehm_arena *a);
 void ehm_help_markdown(ehm_str *s, ehm_arena *a);
@@ -33,6 +38,7 @@ const char *ehm_help_group_title(const char *group);
 const char *const *ehm_help_groups(ehm_arena *a);
 const char *ehm_version_text(void);
 void ehm_version_add(ehm_str *s);
+void ehm_version_json(ehm_str *s);
 
 /* ---- console.c: stderr ---- */
 void ehm_console_open(const ehm_config *cfg); /* log and progress go to stderr from here on */

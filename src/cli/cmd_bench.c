@@ -98,7 +98,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_bench = {
     .name = "bench",
     .summary = "measures the speed of training and of feature extraction on this machine",
-    .groups = "bench,model,size,batch",
+    .groups = "bench,model,patch,heads,size,batch",
     .usage = "--preset P --batch-size N",
     .args = "WHAT",
     .n_args_min = 1,

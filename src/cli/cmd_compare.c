@@ -22,7 +22,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_compare = {
     .name = "compare",
     .summary = "compares models on downstream tasks, in one table",
-    .groups = "compare,eval,read,knn,pools,depths,linear,embed,finetune,segment,segtest,scale,retrieve,detect,treeval,tree,linkage,mask,size,fit,crop,"
+    .groups = "compare,eval,channels,read,knn,pools,depths,linear,embed,finetune,segment,segtest,scale,retrieve,detect,treeval,tree,linkage,mask,size,fit,crop,"
               "batch,train,tune,loading",
     .usage = "--tasks knn,linear --train D --test D",
     .args = "MODEL...",

@@ -198,7 +198,7 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_data = {
     .name = "data",
     .summary = "tells what a set of pictures holds; checks and exports it",
-    .groups = "data,read,dataset",
+    .groups = "data,channels,read,dataset",
     .args = "PATH...",
     .n_args_max = -1,
     .args_key = "data",

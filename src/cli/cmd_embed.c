@@ -68,7 +68,7 @@ done:
 const ehm_command ehm_cmd_embed = {
     .name = "embed",
     .summary = "writes features of pictures as a NumPy array, with a table beside it",
-    .groups = "use,embed,data,read,batch,output",
+    .groups = "use,embed,data,channels,read,batch,output",
     .usage = "--model M --data D --out F.npy",
     .details = "F.tsv beside F.npy has a header line, then file and label, a row each, in the order of the "
                "array. Pictures are never masked.",

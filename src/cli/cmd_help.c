@@ -11,31 +11,19 @@ static const ehm_word *words(ehm_arena *a) {
     return w;
 }
 
-static void tables_json(ehm_str *s, const ehm_command *only, ehm_arena *a) {
+/* Lines of --names or --examples. */
+static void lines(ehm_str *s, const ehm_config *cfg, const ehm_command *only) {
     ehm_json_w w = {.out = s};
-    ehm_json_obj(&w);
-    ehm_json_key(&w, "version"), ehm_json_str(&w, ehm_version_text());
-    ehm_json_key(&w, "commands"), ehm_json_arr(&w);
+    if (cfg->json) ehm_json_obj(&w), ehm_json_key(&w, cfg->names ? "names" : "examples");
+    if (cfg->json && cfg->names) ehm_json_arr(&w);
+    else if (cfg->json) ehm_json_obj(&w);
     for (const ehm_command *const *c = ehm_commands; *c; c++) {
-        if (only && *c != only) continue;
-        ehm_json_obj(&w);
-        ehm_json_key(&w, "name"), ehm_json_str(&w, (*c)->name);
-        ehm_json_key(&w, "summary"), ehm_json_str(&w, (*c)->summary);
-        ehm_json_key(&w, "arguments"), ehm_json_str(&w, (*c)->args);
-        ehm_json_key(&w, "example"), ehm_json_str(&w, (*c)->example);
-        ehm_json_key(&w, "words"), ehm_json_arr(&w);
-        for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++)
-            ehm_json_str(&w, v->name);
-        ehm_json_end(&w);
-        ehm_json_key(&w, "options"), ehm_json_arr(&w);
-        for (int32_t i = 0; i < EHM_SETTINGS_N; i++)
-            if (ehm_in_groups(ehm_command_groups(*c, NULL, a), ehm_settings[i].group))
-                ehm_json_str(&w, ehm_settings[i].key);
-        ehm_json_end(&w);
-        ehm_json_end(&w);
+        if (only && only != *c) continue;
+        if (!cfg->json) ehm_str_addf(s, "%s\n", cfg->names ? (*c)->name : (*c)->example);
+        else if (cfg->names) ehm_json_str(&w, (*c)->name);
+        else ehm_json_key(&w, (*c)->name), ehm_json_str(&w, (*c)->example);
     }
-    ehm_json_end(&w);
-    ehm_json_end(&w);
+    if (cfg->json) ehm_json_end(&w), ehm_json_end(&w), ehm_str_addc(s, '\n');
 }
 
 static ehm_code is_word(const ehm_command *cmd, const char *word, ehm_arena *a, ehm_err *err) {
@@ -64,13 +52,16 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
         1)
         return EHM_FAIL(err, EHM_E_CONFIG,
                         "--man, --completion, --settings, --names and --examples cannot be had together");
+    if (cfg->json && (cfg->man || cfg->completion || cfg->settings)) {
+        EHM_HINT(err, "ehm help --json and ehm list settings --json hold what these are made of");
+        return EHM_FAIL(err, EHM_E_CONFIG, "--%s is a text for another reader: --json cannot be had with it",
+                        cfg->man ? "man" : cfg->completion ? "completion" : "settings");
+    }
     if (cfg->man) ehm_help_man(&s, cmd, out->arena);
     else if (cfg->completion) ehm_help_completion(&s, cfg->completion, out->arena);
     else if (cfg->settings) ehm_help_markdown(&s, out->arena);
-    else if (cfg->names || cfg->examples) {
-        for (const ehm_command *const *c = ehm_commands; *c; c++)
-            if (!cmd || cmd == *c) ehm_str_addf(&s, "%s\n", cfg->names ? (*c)->name : (*c)->example);
-    } else if (cfg->json) tables_json(&s, cmd, out->arena), ehm_str_addc(&s, '\n');
+    else if (cfg->names || cfg->examples) lines(&s, cfg, cmd);
+    else if (cfg->json) ehm_help_json(&s, cmd, out->arena), ehm_str_addc(&s, '\n');
     else if (cmd) ehm_help_command(&s, cmd, word, style, out->arena);
     else ehm_help_tool(&s, style);
     ehm_code rc = s.failed ? EHM_FAIL(err, EHM_E_MEMORY, "no memory for the help text") : EHM_OK;

@@ -88,7 +88,7 @@ static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_plan = {
     .name = "plan",
     .summary = "shows what a training would take: numbers, memory, operations, steps, disk",
-    .groups = "data,read,loading,size,model,recipe,mask,tree,linkage,batch,train",
+    .groups = "data,channels,read,loading,size,model,patch,heads,recipe,mask,tree,linkage,batch,train",
     .usage = "[--preset P] [--data PATH]",
     .details = "Chooses as pretrain does and trains nothing. Without --data the preset's own picture size and three channels are taken; --limit N then stands for the number of pictures.",
     .example = "ehm plan --preset base --batch-size 8 --limit 1281167\nehm plan --data scenes:0:5000",

@@ -44,7 +44,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
 const ehm_command ehm_cmd_predict = {
     .name = "predict",
     .summary = "labels, maps or boxes of new pictures, by a network that an evaluation saved",
-    .groups = "use,predict,data,read,batch,output",
+    .groups = "use,predict,data,channels,read,batch,output",
     .usage = "--model M --data D --out F",
     .details = "M is what ehm eval finetune, linear, segment, detect or instances wrote with --save, or the run folder of such a training. Classifiers write a table: "
                "file, class, probability, then the next likely classes. Segmentation writes a folder: a PNG for each picture, as large as it, whose values are "

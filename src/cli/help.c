@@ -6,9 +6,43 @@
 
 enum { OPTION_COLUMN = 26, WORDS_SHOWN = 5 };
 
+const ehm_help_fact ehm_help_exits[] = {
+    {"0", "done"},
+    {"1", "failed: a file, memory, the disk or the machine; what a run had on disk stays whole"},
+    {"2", "wrong usage: an option, a value, a word or a name; nothing was begun"},
+    {"3", "the loss or a gradient was not finite"},
+    {"130", "stopped by SIGINT (Ctrl-C); a training has written a checkpoint"},
+    {"143", "stopped by SIGTERM; a training has written a checkpoint"},
+    {NULL, NULL}};
+
+const ehm_help_fact ehm_help_environment[] = {
+    {"NO_COLOR", "set and not empty: no colour, unless --color always asks for it"},
+    {"TERM", "unset or dumb: no colour, and progress is a line now and then instead of one that is redrawn"},
+    {"XDG_CACHE_HOME", "the cache folder is ehm in this folder, where it is an absolute path"},
+    {"HOME", "without XDG_CACHE_HOME the cache folder is .cache/ehm in this folder"},
+    {"EHM_ISA", "generic or avx2: use no wider instructions than these, to compare speed or to find a fault"},
+    {NULL, NULL}};
+
+const ehm_help_fact ehm_help_files[] = {
+    {"~/.cache/ehm", "indexes of archives, and compressed archives unpacked; may be deleted when no ehm runs; --cache names another"},
+    {"DIR/config.json", "in a run folder: every setting with its origin"},
+    {"DIR/metrics.jsonl", "in a run folder: loss, rate and more, a line every --log-every steps"},
+    {"DIR/checkpoints/", "in a run folder: what --resume goes on from"},
+    {"DIR/model.safetensors", "in a run folder: the weights at the end"},
+    {NULL, NULL}};
+
+const char ehm_help_habits[] =
+    "Dashes and underscores in options are the same, so lines of other MAE scripts can be pasted. An option's value "
+    "follows after a space or after =. A switch that is on is turned off by --no-NAME.\n\n"
+    "Results go to standard output, all else to standard error; with --json standard output is one JSON object, of "
+    "the result or, where there is none, of the error. --quiet leaves errors and results, --verbose says more.\n\n"
+    "The stronger origin of a setting wins: default, recipe, preset, data, machine, the file of --config, option. "
+    "--print-config shows every setting with its origin.";
+
 const char *ehm_help_group_title(const char *group) {
     static const char *const titles[][2] = {{"common", "Common options"},
                                             {"data", "Data"},
+                                            {"channels", "Channels"},
                                             {"read", "Reading"},
                                             {"loading", "Loading"},
                                             {"size", "Input size"},
@@ -16,6 +50,8 @@ const char *ehm_help_group_title(const char *group) {
                                             {"crop", "Random crop"},
                                             {"transform", "Picture values"},
                                             {"model", "Model size"},
+                                            {"patch", "Patch size"},
+                                            {"heads", "Attention heads"},
                                             {"recipe", "Method"},
                                             {"mask", "Masking"},
                                             {"tree", "Masks along the model's hierarchy"},
@@ -29,7 +65,13 @@ const char *ehm_help_group_title(const char *group) {
                                             {"output", "Result"},
                                             {"run", "Where a run starts"},
                                             {"folder", "Run folder and checkpoints"},
+                                            {"overwrite", "What stands there already"},
+                                            {"export", "Format"},
+                                            {"import", "Weights of other tools"},
                                             {"live", "While it runs"},
+                                            {"report", "Report"},
+                                            {"record", "Record of evaluations"},
+                                            {"watch", "A page that follows its runs"},
                                             {"use", "Model"},
                                             {"embed", "Features"},
                                             {"eval", "Evaluation"},
@@ -51,6 +93,10 @@ const char *ehm_help_group_title(const char *group) {
                                             {"compare", "Comparison"},
                                             {"predict", "Prediction"},
                                             {"draw", "Drawing"},
+                                            {"block", "Which block"},
+                                            {"point", "Which patch"},
+                                            {"basis", "Principal components"},
+                                            {"nearest", "Neighbours"},
                                             {"reconstruct", "Reconstructions"},
                                             {"dataset", "What to do with the set"},
                                             {"info", "What to show"},
@@ -271,12 +317,52 @@ void ehm_help_tool(ehm_str *s, ehm_help_style style) {
     add_common(s, style);
     add_row(s, "--version", "version, libraries built in, compiler", OPTION_COLUMN, style.width);
     ehm_str_addc(s, '\n');
-    add_wrapped(
-        s,
-        "Dashes and underscores in options are the same, so lines of other MAE scripts can be pasted. "
-        "Results go to stdout, all else to stderr. "
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 loss not finite, 130 or 143 stopped by a signal.",
-        0, 0, style.width);
+    add_wrapped(s,
+                "Dashes and underscores in options are the same, so lines of other MAE scripts can be pasted. "
+                "Results go to stdout, all else to stderr.",
+                0, 0, style.width);
+    add_heading(s, "Exit codes", style);
+    for (const ehm_help_fact *f = ehm_help_exits; f->name; f++) add_row(s, f->name, f->text, 14, style.width);
+    add_heading(s, "Environment", style);
+    for (const ehm_help_fact *f = ehm_help_environment; f->name; f++) {
+        int32_t column = (int32_t)strlen("XDG_CACHE_HOME") + 4;
+        add_row(s, f->name, f->text, column, style.width);
+    }
+}
+
+static void json_options(ehm_json_w *w, const char *groups, const char *but_not) {
+    ehm_json_arr(w);
+    for (int32_t i = 0; i < EHM_SETTINGS_N; i++)
+        if (ehm_in_groups(groups, ehm_settings[i].group) && !(but_not && ehm_in_groups(but_not, ehm_settings[i].group)))
+            ehm_json_str(w, ehm_settings[i].key);
+    ehm_json_end(w);
+}
+
+void ehm_help_json(ehm_str *s, const ehm_command *cmd, ehm_arena *a) {
+    ehm_json_w w = {.out = s};
+    ehm_json_obj(&w);
+    ehm_json_key(&w, "version"), ehm_json_str(&w, ehm_version_text());
+    ehm_json_key(&w, "commands"), ehm_json_arr(&w);
+    for (const ehm_command *const *c = ehm_commands; *c; c++) {
+        if (cmd && *c != cmd) continue;
+        const char *groups = ehm_command_groups(*c, NULL, a);
+        ehm_json_obj(&w);
+        ehm_json_key(&w, "name"), ehm_json_str(&w, (*c)->name);
+        ehm_json_key(&w, "summary"), ehm_json_str(&w, (*c)->summary);
+        ehm_json_key(&w, "arguments"), ehm_json_str(&w, (*c)->args);
+        ehm_json_key(&w, "example"), ehm_json_str(&w, (*c)->example);
+        ehm_json_key(&w, "words"), ehm_json_arr(&w);
+        for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++) ehm_json_str(&w, v->name);
+        ehm_json_end(&w);
+        ehm_json_key(&w, "options"), json_options(&w, groups, NULL);
+        ehm_json_key(&w, "options_of_words"), ehm_json_obj(&w); /* what a word adds */
+        for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++)
+            if (v->groups) ehm_json_key(&w, v->name), json_options(&w, v->groups, groups);
+        ehm_json_end(&w);
+        ehm_json_end(&w);
+    }
+    ehm_json_end(&w);
+    ehm_json_end(&w);
 }
 
 /* ---- version ---- */
@@ -286,9 +372,6 @@ void ehm_help_tool(ehm_str *s, ehm_help_style style) {
 #endif
 const char *ehm_version_text(void) { return EHM_VERSION; }
 
-void ehm_version_add(ehm_str *s) {
-    static const struct { const char *name; bool in;
-    } libraries[] = {
 #ifndef EHM_WITH_JPEG
 #define EHM_WITH_JPEG 0
 #endif
@@ -316,25 +399,48 @@ void ehm_version_add(ehm_str *s) {
 #ifndef EHM_WITH_DNNL
 #define EHM_WITH_DNNL 0
 #endif
-        {"jpeg", EHM_WITH_JPEG}, {"png", EHM_WITH_PNG},   {"webp", EHM_WITH_WEBP},
-        {"tiff", EHM_WITH_TIFF}, {"gif", EHM_WITH_GIF},   {"zlib", EHM_WITH_ZLIB},
-        {"zstd", EHM_WITH_ZSTD}, {"lzma", EHM_WITH_LZMA}, {"onednn", EHM_WITH_DNNL}};
+static const struct { const char *name; bool in; } libraries[] = {
+    {"jpeg", EHM_WITH_JPEG}, {"png", EHM_WITH_PNG},   {"webp", EHM_WITH_WEBP},
+    {"tiff", EHM_WITH_TIFF}, {"gif", EHM_WITH_GIF},   {"zlib", EHM_WITH_ZLIB},
+    {"zstd", EHM_WITH_ZSTD}, {"lzma", EHM_WITH_LZMA}, {"onednn", EHM_WITH_DNNL}};
+enum { LIBRARIES_N = sizeof libraries / sizeof *libraries };
+
+static void compiler_add(ehm_str *s) {
+#if defined(__clang__)
+    ehm_str_addf(s, "clang %d.%d.%d", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#elif defined(__GNUC__)
+    ehm_str_addf(s, "gcc %d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#else
+    ehm_str_add(s, "unknown");
+#endif
+}
+
+void ehm_version_add(ehm_str *s) {
     ehm_str_addf(s, "ehm %s\n", EHM_VERSION);
     for (int in = 1; in >= 0; in--) {
         bool any = false;
-        for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
-            if (libraries[i].in == (in == 1))
-                ehm_str_addf(s, "%s%s",
-                             any  ? " "
-                             : in ? "with:     "
-                                  : "without:  ",
-                             libraries[i].name),
-                    any = true;
+        for (int i = 0; i < LIBRARIES_N; i++) {
+            if (libraries[i].in != (in == 1)) continue;
+            ehm_str_addf(s, "%s%s", any ? " " : in ? "with:     " : "without:  ", libraries[i].name);
+            any = true;
+        }
         if (any) ehm_str_addc(s, '\n');
     }
-#if defined(__clang__)
-    ehm_str_addf(s, "compiler: clang %d.%d.%d\n", __clang_major__, __clang_minor__, __clang_patchlevel__);
-#elif defined(__GNUC__)
-    ehm_str_addf(s, "compiler: gcc %d.%d.%d\n", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
-#endif
+    ehm_str_add(s, "compiler: ");
+    compiler_add(s);
+    ehm_str_addc(s, '\n');
+}
+
+void ehm_version_json(ehm_str *s) {
+    ehm_json_w w = {.out = s};
+    ehm_str compiler = {0};
+    compiler_add(&compiler);
+    ehm_json_obj(&w);
+    ehm_json_key(&w, "version"), ehm_json_str(&w, EHM_VERSION);
+    ehm_json_key(&w, "libraries"), ehm_json_obj(&w);
+    for (int i = 0; i < LIBRARIES_N; i++) ehm_json_key(&w, libraries[i].name), ehm_json_bool(&w, libraries[i].in);
+    ehm_json_end(&w);
+    ehm_json_key(&w, "compiler"), ehm_json_str(&w, ehm_str_c(&compiler));
+    ehm_json_end(&w);
+    ehm_str_free(&compiler);
 }

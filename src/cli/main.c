@@ -87,17 +87,22 @@ static int wrong_usage(const ehm_call *call, bool json, ehm_arena *a, const ehm_
 }
 
 /* Help, version, or nothing asked for at all. */
-static int talk(const ehm_call *call, ehm_arena *a) {
+static int talk(const ehm_call *call, bool json, ehm_arena *a) {
     ehm_str s = {0};
-    ehm_out out = {.arena = a};
+    ehm_err err = {0};
+    ehm_out out = {.json = json, .arena = a};
     ehm_help_style style = {ehm_out_width(), ehm_console_colour(STDOUT_FILENO, call->cfg.color)};
     bool lost = !call->help && !call->version;
-    if (call->version) ehm_version_add(&s);
-    else if (call->cmd) ehm_help_command(&s, call->cmd, call->args.n ? call->args.v[0] : NULL, style, a);
+    if (lost) EHM_FAIL(&err, EHM_E_CONFIG, "no command was named");
+    if (call->version && json) ehm_version_json(&s), ehm_str_addc(&s, '\n');
+    else if (call->version) ehm_version_add(&s);
     else if (lost) ehm_help_usage(&s, NULL);
+    else if (json) ehm_help_json(&s, call->cmd, a), ehm_str_addc(&s, '\n');
+    else if (call->cmd) ehm_help_command(&s, call->cmd, call->args.n ? call->args.v[0] : NULL, style, a);
     else ehm_help_tool(&s, style);
     if (lost) fputs(ehm_str_c(&s), stderr);
     else ehm_out_add(&out, ehm_str_c(&s));
+    if (lost && json) print_error_json(&out, &err);
     ehm_str_free(&s);
     return lost ? EXIT_USAGE : EXIT_DONE;
 }
@@ -129,7 +134,7 @@ int main(int argc, char **argv) {
     ehm_console_open(&call.cfg);
     quiet = call.cfg.quiet;
     if (rc) code = wrong_usage(&call, wants_json(&call, argc, argv), &a, &err);
-    else if (call.help || call.version || !call.cmd) code = talk(&call, &a);
+    else if (call.help || call.version || !call.cmd) code = talk(&call, wants_json(&call, argc, argv), &a);
     else code = run(&call, &a, &err);
     ehm_console_close();
     if (fflush(stdout) || ferror(stdout)) {

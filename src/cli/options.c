@@ -232,12 +232,10 @@ ehm_code ehm_call_parse(ehm_call *call, int argc, char *const *argv, ehm_arena *
     }
     if (rc || call->version) return rc;
     if (call->cmd) call->groups = ehm_command_groups(call->cmd, call->args.n ? call->args.v[0] : NULL, a);
-    if (call->help) { /* help is not refused for what else is wrong */
-        for (int32_t k = 0; k < p.n_flags; k++)
-            if (p.flags[k].i_setting == EHM_SETI_color)
-                (void)ehm_config_set(&call->cfg, "color", p.flags[k].value, EHM_FROM_FLAG, a, NULL);
-        return EHM_OK;
-    }
+    for (int32_t k = 0; k < p.n_flags; k++) /* holds for help and for the words about another flag, too */
+        if (p.flags[k].i_setting == EHM_SETI_color)
+            (void)ehm_config_set(&call->cfg, "color", p.flags[k].value, EHM_FROM_FLAG, a, NULL);
+    if (call->help) return EHM_OK; /* help is not refused for what else is wrong */
     EHM_TRY(set_flags(call, &p, a, err));
     if (!call->cmd) return EHM_OK;
     EHM_TRY(check_args(call, &p, a, err));
@@ -246,5 +244,8 @@ ehm_code ehm_call_parse(ehm_call *call, int argc, char *const *argv, ehm_arena *
             EHM_TRY(ehm_config_set(&call->cfg, call->cmd->args_key, call->args.v[i], EHM_FROM_FLAG, a, err));
         call->args.n = 0;
     }
-    return call->cfg.config ? ehm_config_read(&call->cfg, call->cfg.config, EHM_FROM_FILE, a, err) : EHM_OK;
+    if (call->cfg.config) EHM_TRY(ehm_config_read(&call->cfg, call->cfg.config, EHM_FROM_FILE, a, err));
+    if (call->cfg.quiet && call->cfg.verbose)
+        return EHM_FAIL(err, EHM_E_CONFIG, "--quiet and --verbose: which of the two?");
+    return EHM_OK;
 }

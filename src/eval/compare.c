@@ -48,7 +48,7 @@ static ehm_code check_flags(const ehm_config *c, ehm_err *err) {
 /* A flag that no task of the list takes would do nothing. */
 static ehm_code check_taken(const job *j, ehm_err *err) {
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
-        bool taken = ehm_in_groups("common,compare,eval,read", ehm_settings[i].group);
+        bool taken = ehm_in_groups("common,compare,eval,channels,read", ehm_settings[i].group);
         ehm_str name = {0};
         if (j->c->origin[i] != EHM_FROM_FLAG) continue;
         for (int32_t k = 0; k < j->out->n_tasks && !taken; k++) taken = ehm_in_groups(j->tasks[k]->groups, ehm_settings[i].group);

@@ -45,7 +45,7 @@ static bool is_passed_over(const ehm_json *s, bool has_hash) {
     if (!strcmp(s->key, "data")) return has_hash;
     if (!strcmp(s->key, "batch_size")) return false;
     if (!strcmp(from, "machine") || !strcmp(from, "data")) return true;
-    return i >= 0 && strcmp(s->key, "dtype") && ehm_in_groups("common,folder,loading,live", ehm_settings[i].group);
+    return i >= 0 && strcmp(s->key, "dtype") && ehm_in_groups("common,folder,overwrite,loading,live", ehm_settings[i].group);
 }
 
 static void add_value(ehm_str *t, const ehm_json *v) {

@@ -63,7 +63,7 @@ typedef struct {
 } ehm_tune_setup;
 /* c: groups EHM_TUNE_GROUPS. --model untrained:... trains from scratch; --out is a run folder, without it nothing is written and there is no resume.
  * What is not given and has no default of the method's is chosen here: batch, rates, length. Errors as ehm_train_open's. */
-#define EHM_TUNE_GROUPS "batch,train,output,folder,tune,loading,save"
+#define EHM_TUNE_GROUPS "batch,train,output,folder,overwrite,tune,loading,save"
 /* user belongs to the tune from here on, and is closed by it even when opening fails: close must bear one to which nothing was done yet. */
 ehm_code ehm_tune_open(ehm_tune **out, const ehm_tune_setup *s, const ehm_config *c, ehm_err *err);
 void ehm_tune_close(ehm_tune *t);   /* closes the task too; NULL is fine */

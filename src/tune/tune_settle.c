@@ -260,7 +260,7 @@ static ehm_code look_at_folder(ehm_tune *t, ehm_err *err) {
     ehm_config *c = &t->cfg;
     if (!c->out) {
         for (int32_t i = 0; i < EHM_SETTINGS_N; i++)
-            if (!strcmp(ehm_settings[i].group, "folder") && t->cfg.origin[i] == EHM_FROM_FLAG) {
+            if (ehm_in_groups("folder,overwrite", ehm_settings[i].group) && t->cfg.origin[i] == EHM_FROM_FLAG) {
                 char flag[64];
                 snprintf(flag, sizeof flag, "%s", ehm_settings[i].key);
                 for (char *p = flag; *p; p++) *p = *p == '_' ? '-' : *p;
@@ -415,7 +415,7 @@ static bool shown(const ehm_tune *t, int32_t i) {
     if (i == EHM_SETI_seed || i == EHM_SETI_threads || i == EHM_SETI_device || i == EHM_SETI_dtype || i == EHM_SETI_model || i == EHM_SETI_workers) return true;
     if (!ehm_in_groups(EHM_TUNE_GROUPS, s->group) && !(t->setup.groups && ehm_in_groups(t->setup.groups, s->group))) return false;
     const void *p = (const char *)&t->cfg + s->offset;
-    if (!t->cfg.out && (!strcmp(s->group, "folder") || !strcmp(s->group, "output"))) return false;
+    if (!t->cfg.out && ehm_in_groups("folder,overwrite,output", s->group)) return false;
     if (s->kind == EHM_SET_STR) return *(const char *const *)p != NULL;
     if (s->kind == EHM_SET_BOOL) return *(const bool *)p;
     if (s->kind == EHM_SET_LIST) return false;

@@ -213,7 +213,7 @@ ehm_code ehm_tune_write_config(ehm_tune *t, ehm_err *err) {
     ehm_str text = {0};
     ehm_arena a = {0};
     ehm_json_w writer = {.out = &text, .indent = 1}, *w = &writer;
-    char *groups = ehm_arena_printf(&a, "common,use,eval,read," EHM_TUNE_GROUPS "%s%s", t->setup.groups ? "," : "", t->setup.groups ? t->setup.groups : "");
+    char *groups = ehm_arena_printf(&a, "common,use,eval,channels,read," EHM_TUNE_GROUPS "%s%s", t->setup.groups ? "," : "", t->setup.groups ? t->setup.groups : "");
     const ehm_vit_shape *s = &t->info.shape;
     ehm_json_obj(w);
     put_i64(w, "format", EHM_RUN_FORMAT);

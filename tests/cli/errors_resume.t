@@ -102,10 +102,10 @@ ehm: tensor "cls_token" is 1x1x128 in the file, but 1x1x64 in the model
   while: starting from --init run2
 ...
 [1]
-$ ehm pretrain --data scenes:1:32:32 --preset pico --batch-size 8 --steps 2 --patch-size 8 --out new --init run2 --quiet
-ehm: tensor "pos_embed" is ... in the file, but ... in the model
+$ ehm pretrain --data scenes:1:32:32 --preset pico --batch-size 8 --steps 2 --num-heads 8 --out new --init run2 --quiet
+ehm: run2/model.safetensors has 4 attention heads, and the encoder asked for has 8
   while: starting from --init run2
-  hint:  the position table goes with --img-size and --patch-size
+  hint:  --num-heads 4
 [1]
 $ ls -d new
 ls: cannot access 'new': No such file or directory

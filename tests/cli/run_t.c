@@ -7,14 +7,21 @@
  *     [2]                        its exit code; without this line 0
  *     # text                     for the reader
  *     ? test -d "$DATA/x"        go on only when this succeeds, else the rest is skipped, in words
+ *     ^C                         among what it prints: press Ctrl-C once the lines before are there; it ends with 130
+ *
+ * In Markdown a number stands for any number and spaces for any number of spaces: figures and columns differ between
+ * machines, words do not. A ```python block is run in the same folder by $PEERS_PYTHON, and skipped in words
+ * without it; what its lines `print(...)  # text` show behind the # is what it prints.
  *
  * usage: ehm_run_t FILE...
- * Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets).
+ * Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets), PEERS_PYTHON.
  * Each file has a fresh folder, which is also HOME. On the PATH: ehm, ehm_json_ok (json_ok.c).
  * Exit code 0, 1 when something differs, 77 when nothing ran.
  */
+#include <ctype.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +30,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 1 << 20, LINES_MAX = 20000 };
+enum { TEXT_MAX = 1 << 20, LINES_MAX = 20000, CTRL_C_WAIT_S = 300 };
 
 static int n_ran, n_failed;
+static bool loose; /* numbers and spaces need not agree: the file is Markdown */
 
 static char *read_all(const char *path) {
     FILE *f = fopen(path, "r");
@@ -46,6 +54,23 @@ static int split(char *text, char **line) {
         if (*p) *p++ = 0;
     }
     return n;
+}
+
+/* The line with # for each number and single spaces, in place: what is the same on any machine. */
+static void loosen(char *s) {
+    char *to = s;
+    for (const char *p = s; *p;) {
+        bool starts = to == s || to[-1] == ' ' || to[-1] == '(';
+        if (isdigit((unsigned char)*p) || (starts && (*p == '+' || *p == '-') && isdigit((unsigned char)p[1]))) {
+            for (p++; isdigit((unsigned char)*p) || ((*p == '.' || *p == ',') && isdigit((unsigned char)p[1]));) p++;
+            if (*p == 'e' && (p[1] == '+' || p[1] == '-') && isdigit((unsigned char)p[2]))
+                for (p += 2; isdigit((unsigned char)*p);) p++;
+            *to++ = '#';
+        } else if (*p == ' ' && starts && (to == s || to[-1] == ' ')) p++;
+        else *to++ = *p++;
+    }
+    if (to > s && to[-1] == ' ') to--;
+    *to = 0;
 }
 
 /* Does the line match, "..." standing for any text? */
@@ -70,17 +95,46 @@ static bool lines_match(char **want, int n_want, char **got, int n_got) {
     return n_got && line_matches(want[0], got[0]) && lines_match(want + 1, n_want - 1, got + 1, n_got - 1);
 }
 
-/* Runs the command in dir; its output goes to the file out. Returns the exit code as a shell counts it. */
-static int run(const char *command, const char *dir, const char *out) {
+/* The lines of what a command printed, cut in *text, which the caller frees; without empty ones at the end. */
+static int output_lines(const char *out, char **text, char **got) {
+    *text = read_all(out);
+    int n = *text ? split(*text, got) : 0;
+    while (n && !got[n - 1][0]) n--; /* as in the file, where an empty line ends the output */
+    for (int i = 0; loose && i < n; i++) loosen(got[i]);
+    return n;
+}
+
+/* Presses Ctrl-C in the command's process group once its output begins with these lines. */
+static void interrupt_after(pid_t pid, const char *out, char **want, int n_want) {
+    static char *got[LINES_MAX], *begin[LINES_MAX];
+    char *text, any[] = "...";
+    for (int i = 0; i < n_want; i++) begin[i] = want[i];
+    begin[n_want] = any;
+    for (int tenth = 0; tenth < 10 * CTRL_C_WAIT_S; tenth++) {
+        siginfo_t ended = {0};
+        int n_got = output_lines(out, &text, got);
+        bool there = lines_match(begin, n_want + 1, got, n_got);
+        free(text);
+        if (there || waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid) break;
+        usleep(100000);
+    }
+    kill(-pid, SIGINT);
+}
+
+/* Runs the command in dir; its output goes to the file out. With n_before >= 0 Ctrl-C is pressed after the lines
+ * before[]. Returns the exit code as a shell counts it. */
+static int run(const char *command, const char *dir, const char *out, char **before, int n_before) {
     pid_t pid = fork();
     if (!pid) {
         int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), in = open("/dev/null", O_RDONLY);
         if (fd < 0 || in < 0 || chdir(dir)) _exit(126);
         dup2(in, 0), dup2(fd, 1), dup2(fd, 2);
+        if (n_before >= 0) signal(SIGINT, SIG_DFL), setpgid(0, 0); /* a test in the background has it ignored */
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
     int status = 0;
+    if (pid > 0 && n_before >= 0) setpgid(pid, pid), interrupt_after(pid, out, before, n_before);
     if (pid < 0 || waitpid(pid, &status, 0) < 0) return 126;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -93,12 +147,14 @@ static void show(const char *what, char **line, int n) {
 static void check(const char *file, int no, const char *command, const char *dir, char **want, int n_want,
                   int want_code) {
     static char *got[LINES_MAX];
-    char out[4200];
+    char out[4200], *text, any[] = "...";
+    int n_before = -1;
+    for (int i = 0; i < n_want; i++) {
+        if (!strcmp(want[i], "^C")) n_before = i, want[i] = any, want_code = 130; /* more may come before it ends */
+        if (loose) loosen(want[i]);
+    }
     snprintf(out, sizeof out, "%s.out", dir);
-    int code = run(command, dir, out);
-    char *text = read_all(out);
-    int n_got = text ? split(text, got) : 0;
-    while (n_got && !got[n_got - 1][0]) n_got--; /* as in the file, where an empty line ends the output */
+    int code = run(command, dir, out, want, n_before), n_got = output_lines(out, &text, got);
     bool same = lines_match(want, n_want, got, n_got);
     n_ran++;
     if (!same || code != want_code) {
@@ -110,6 +166,29 @@ static void check(const char *file, int no, const char *command, const char *dir
     }
     free(text);
     unlink(out);
+}
+
+/* A ```python block from line[at] to its end, run as a file: what print(...)  # text names must come out. */
+static void check_python(const char *file, int no, const char *dir, char **line, int n) {
+    static char *want[LINES_MAX];
+    char path[4200], command[4300];
+    int n_want = 0;
+    const char *python = getenv("PEERS_PYTHON");
+    if (!python || !*python) {
+        printf("skip %s:%d: Python; PEERS_PYTHON names one that has NumPy and timm\n", file, no);
+        return;
+    }
+    snprintf(path, sizeof path, "%s.py", dir);
+    FILE *f = fopen(path, "w");
+    for (int i = 0; f && i < n; i++) {
+        char *shown = strncmp(line[i], "print(", 6) ? NULL : strstr(line[i], ")  # ");
+        fprintf(f, "%s\n", line[i]);
+        if (shown) want[n_want++] = shown + 5;
+    }
+    if (f) fclose(f);
+    snprintf(command, sizeof command, "\"$PEERS_PYTHON\" \"%s\"", path);
+    check(file, no, command, dir, want, n_want, 0);
+    unlink(path);
 }
 
 static bool is_code(const char *line, int *code) {
@@ -133,12 +212,20 @@ static void run_file(const char *file, const char *dir) {
         return;
     }
     int n = split(text, line);
+    loose = markdown;
     for (int i = 0; i < n;) {
+        if (markdown && !inside && !strcmp(line[i], "```python")) {
+            int from = ++i;
+            while (i < n && strcmp(line[i], "```")) i++;
+            check_python(file, from, dir, line + from, i - from);
+            i++;
+            continue;
+        }
         if (markdown && !strncmp(line[i], "```", 3)) inside = !inside && !strcmp(line[i], "```console");
         if (inside && !strncmp(line[i], "? ", 2)) {
             char out[4200];
             snprintf(out, sizeof out, "%s.out", dir);
-            bool yes = run(line[i] + 2, dir, out) == 0;
+            bool yes = run(line[i] + 2, dir, out, NULL, -1) == 0;
             unlink(out);
             if (!yes) {
                 printf("skip %s:%d and what follows: %s\n", file, i + 1, line[i] + 2);
@@ -191,6 +278,11 @@ static void environment(const char *dir) {
     setenv("ROOT", absolute(root ? root : "."), 1);
     snprintf(sets, sizeof sets, "%s/../shared/data", root ? root : ".");
     setenv("DATA", absolute(data ? data : sets), 1);
+    const char *python = getenv("PEERS_PYTHON");
+    if (python && *python != '/' && strchr(python, '/') && getcwd(self, sizeof self)) { /* links of a venv stay as they are */
+        snprintf(full, sizeof full, "%s/%s", self, python);
+        setenv("PEERS_PYTHON", full, 1);
+    }
     setenv("HOME", dir, 1);
     setenv("LC_ALL", "C", 1);
     setenv("TERM", "dumb", 1);
