@@ -97,6 +97,8 @@ $run --out $out/killed --resume
 "$py" tools/peers/check_events.py $out/run
 "$py" tools/peers/check_events.py $out/whole $out/killed
 "$py" tools/peers/check_trees.py $ehm $out/trees
+echo "the tutorial, its lines of Python too"
+PEERS_PYTHON="$py" EHM_BIN=$(dirname $ehm) EHM_TEST_ROOT=. build/release/tests/ehm_run_t docs/tutorial.md
 echo
 echo "exports: format, library, compared, largest difference"
 column -t -s "$(printf '\t')" $out/exports.tsv 2>/dev/null || cat $out/exports.tsv

@@ -7,18 +7,18 @@
  *     [2]                        its exit code; without this line 0
  *     # text                     for the reader
  *     ? test -d "$DATA/x"        go on only when this succeeds, else the rest is skipped, in words
- *     ^C                         among what it prints: press Ctrl-C once the lines before are there; it ends with 130
+ *     ^C                         in what it prints: Ctrl-C once the lines before are there; it ends with 130
  *
- * In Markdown a number stands for any number and spaces for any number of spaces: figures and columns differ between
- * machines, words do not. A ```python block is run in the same folder by $PEERS_PYTHON, and skipped in words
- * without it; what its lines `print(...)  # text` show behind the # is what it prints.
+ * In Markdown a number stands for any number and spaces for any number of spaces: figures and columns differ
+ * between machines, words do not. A ```python block is run in the same folder by $PEERS_PYTHON, and skipped
+ * in words without it; what its lines `print(...)  # text` show behind the # is what it prints.
  *
  * usage: ehm_run_t FILE...
- * Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets), PEERS_PYTHON.
+ * Environment: EHM_BIN (folder of the program), EHM_TEST_ROOT (sources), EHM_TEST_DATA (picture sets),
+ * PEERS_PYTHON.
  * Each file has a fresh folder, which is also HOME. On the PATH: ehm, ehm_json_ok (json_ok.c).
  * Exit code 0, 1 when something differs, 77 when nothing ran.
  */
-#include <ctype.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -56,15 +56,19 @@ static int split(char *text, char **line) {
     return n;
 }
 
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
 /* The line with # for each number and single spaces, in place: what is the same on any machine. */
 static void loosen(char *s) {
     char *to = s;
     for (const char *p = s; *p;) {
         bool starts = to == s || to[-1] == ' ' || to[-1] == '(';
-        if (isdigit((unsigned char)*p) || (starts && (*p == '+' || *p == '-') && isdigit((unsigned char)p[1]))) {
-            for (p++; isdigit((unsigned char)*p) || ((*p == '.' || *p == ',') && isdigit((unsigned char)p[1]));) p++;
-            if (*p == 'e' && (p[1] == '+' || p[1] == '-') && isdigit((unsigned char)p[2]))
-                for (p += 2; isdigit((unsigned char)*p);) p++;
+        if (is_digit(*p) || (starts && (*p == '+' || *p == '-') && is_digit(p[1]))) {
+            for (p++; is_digit(*p) || ((*p == '.' || *p == ',') && is_digit(p[1]));) p++;
+            if (*p == 'e' && (p[1] == '+' || p[1] == '-') && is_digit(p[2]))
+                for (p += 2; is_digit(*p);) p++;
             *to++ = '#';
         } else if (*p == ' ' && starts && (to == s || to[-1] == ' ')) p++;
         else *to++ = *p++;
@@ -95,7 +99,7 @@ static bool lines_match(char **want, int n_want, char **got, int n_got) {
     return n_got && line_matches(want[0], got[0]) && lines_match(want + 1, n_want - 1, got + 1, n_got - 1);
 }
 
-/* The lines of what a command printed, cut in *text, which the caller frees; without empty ones at the end. */
+/* The lines that a command printed, without empty ones at the end; *text holds them, the caller frees it. */
 static int output_lines(const char *out, char **text, char **got) {
     *text = read_all(out);
     int n = *text ? split(*text, got) : 0;
@@ -121,15 +125,15 @@ static void interrupt_after(pid_t pid, const char *out, char **want, int n_want)
     kill(-pid, SIGINT);
 }
 
-/* Runs the command in dir; its output goes to the file out. With n_before >= 0 Ctrl-C is pressed after the lines
- * before[]. Returns the exit code as a shell counts it. */
+/* Runs the command in dir; its output goes to the file out. With n_before >= 0 Ctrl-C is pressed after the
+ * lines before[]. Returns the exit code as a shell counts it. */
 static int run(const char *command, const char *dir, const char *out, char **before, int n_before) {
     pid_t pid = fork();
     if (!pid) {
         int fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600), in = open("/dev/null", O_RDONLY);
         if (fd < 0 || in < 0 || chdir(dir)) _exit(126);
         dup2(in, 0), dup2(fd, 1), dup2(fd, 2);
-        if (n_before >= 0) signal(SIGINT, SIG_DFL), setpgid(0, 0); /* a test in the background has it ignored */
+        if (n_before >= 0) signal(SIGINT, SIG_DFL), setpgid(0, 0); /* in the background it is ignored */
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
@@ -150,7 +154,7 @@ static void check(const char *file, int no, const char *command, const char *dir
     char out[4200], *text, any[] = "...";
     int n_before = -1;
     for (int i = 0; i < n_want; i++) {
-        if (!strcmp(want[i], "^C")) n_before = i, want[i] = any, want_code = 130; /* more may come before it ends */
+        if (!strcmp(want[i], "^C")) n_before = i, want[i] = any, want_code = 130; /* more may follow */
         if (loose) loosen(want[i]);
     }
     snprintf(out, sizeof out, "%s.out", dir);
@@ -279,7 +283,8 @@ static void environment(const char *dir) {
     snprintf(sets, sizeof sets, "%s/../shared/data", root ? root : ".");
     setenv("DATA", absolute(data ? data : sets), 1);
     const char *python = getenv("PEERS_PYTHON");
-    if (python && *python != '/' && strchr(python, '/') && getcwd(self, sizeof self)) { /* links of a venv stay as they are */
+    if (python && *python != '/' && strchr(python, '/') && getcwd(self, sizeof self)) {
+        /* Not realpath: a virtual environment is found by the name of its link. */
         snprintf(full, sizeof full, "%s/%s", self, python);
         setenv("PEERS_PYTHON", full, 1);
     }
