@@ -257,6 +257,16 @@ const char *ehm_config_text(const ehm_config *c, int32_t i, ehm_str *buf) {
     return ehm_str_c(buf);
 }
 
+const char *ehm_config_show(const ehm_config *c, int32_t i, ehm_str *buf) {
+    double v;
+    if (ehm_settings[i].kind != EHM_SET_F64) return ehm_config_text(c, i, buf);
+    memcpy(&v, field_of(c, i), sizeof v);
+    if (ehm_is_auto_f64(v)) return ehm_config_text(c, i, buf);
+    ehm_str_clear(buf);
+    ehm_str_addf(buf, "%.6g", v);
+    return ehm_str_c(buf);
+}
+
 /* ---- JSON ---- */
 
 /* These say what one call of the program does; stored, they would make a stored file print itself. */

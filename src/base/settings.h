@@ -77,6 +77,8 @@ int32_t ehm_setting_find(const char *name); /* index, either spelling; -1 */
 ehm_code ehm_config_set(ehm_config *c, const char *name, const char *text, ehm_origin from, ehm_arena *a, ehm_err *err);
 /* The value as text ("auto" included), for help, logs and files. Lists are joined by ','. */
 const char *ehm_config_text(const ehm_config *c, int32_t i, ehm_str *buf);
+/* The same for people: numbers to six digits. */
+const char *ehm_config_show(const ehm_config *c, int32_t i, ehm_str *buf);
 /* A JSON object {"key": value,...}, each key once; groups as nested objects are accepted too. */
 ehm_code ehm_config_read(ehm_config *c, const char *path, ehm_origin from, ehm_arena *a, ehm_err *err);
 ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *name, ehm_origin from, ehm_arena *a, ehm_err *err);

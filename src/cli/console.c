@@ -12,6 +12,7 @@
 
 static struct {
     bool quiet, verbose, colour, terminal;
+    bool unfinished; /* the last progress line written was not its end */
     bool line_open; /* a progress line stands on the terminal without its newline */
     char line[1024];
     double last_s;  /* when progress was last written; 0: never */
@@ -54,13 +55,15 @@ static void progress(void *user, const char *text, bool done) {
         return;
     }
     console.last_s = now;
+    bool said = done && console.unfinished && !strcmp(console.line, text); /* in plain lines: the last one was the end already */
     snprintf(console.line, sizeof console.line, "%s", text);
     console.line[strcspn(console.line, "\n")] = 0;
     if (console.terminal) {
         draw_line();
         if (done) fputc('\n', stderr), console.line_open = false;
-    } else fprintf(stderr, "%s\n", console.line);
+    } else if (!said) fprintf(stderr, "%s\n", console.line);
     if (done) console.last_s = 0;
+    console.unfinished = !done;
     fflush(stderr);
 }
 

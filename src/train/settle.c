@@ -423,7 +423,7 @@ void ehm_train_show(ehm_train *t) {
     ehm_train_say(t, EHM_LOG_INFO, "%-18s %-24s from", "setting", "value");
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
         if (!shown(&t->cfg, i, t->facts.mask_needs & EHM_MASK_NEEDS_SIMILARITY)) continue;
-        const char *why = t->why[i], *text = ehm_config_text(&t->cfg, i, &value);
+        const char *why = t->why[i], *text = ehm_config_show(&t->cfg, i, &value);
         ehm_train_say(t, EHM_LOG_INFO, "%-18s %-24s %s%s%s", ehm_settings[i].key, text, ehm_origin_name((ehm_origin)t->cfg.origin[i]), *why ? ": " : "", why);
     }
     const ehm_vit_shape *s = &t->facts.shape;

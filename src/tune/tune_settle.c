@@ -432,7 +432,7 @@ void ehm_tune_show(ehm_tune *t) {
     ehm_tune_say(t, EHM_LOG_INFO, "%-18s %-24s from", "setting", "value");
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
         if (!shown(t, i)) continue;
-        const char *why = t->why[i], *text = ehm_config_text(&t->cfg, i, &value);
+        const char *why = t->why[i], *text = ehm_config_show(&t->cfg, i, &value);
         ehm_tune_say(t, EHM_LOG_INFO, "%-18s %-24s %s%s%s", ehm_settings[i].key, text, ehm_origin_name((ehm_origin)t->cfg.origin[i]), *why ? ": " : "", why);
     }
     ehm_tune_say(t, EHM_LOG_INFO, "model: %s numbers, %d x %d patches of %d px; memory: %s planned, %s free", ehm_format_count(n, params), (int)s->grid_h,

@@ -225,3 +225,14 @@ TEST(settings, reads_a_file) {
     CHECK_FAILS(ehm_config_read(&c, "/nonexistent", EHM_FROM_FILE, &a, &err), &err, EHM_E_IO, "/nonexistent");
     ehm_arena_free(&a);
 }
+
+TEST(settings, for_people_numbers_are_short) {
+    ehm_config c;
+    ehm_str s = {0};
+    ehm_config_init(&c);
+    c.epochs = 1.0 / 14, c.warmup_epochs = EHM_AUTO_F64;
+    CHECK_STR(ehm_config_show(&c, EHM_SETI_epochs, &s), "0.0714286");
+    CHECK_STR(ehm_config_show(&c, EHM_SETI_warmup_epochs, &s), "auto");
+    CHECK_STR(ehm_config_show(&c, EHM_SETI_seed, &s), "0");
+    ehm_str_free(&s);
+}
