@@ -4,7 +4,7 @@ $ ehm pretrain --data scenes:1:16:32 --preset pico --batch-size 8 --steps 2 --ou
 http://127.0.0.1:.../
 $ ehm report a --watch --until-done --json --quiet | ehm_json_ok
 url port
-$ rm a/DONE && printf '%s\n' 'env --default-signal=INT ehm report a --watch --json --quiet >at & p=$!' 'until [ -s at ] || ! kill -0 $p; do sleep 0.05; done' 'ehm report a --watch --port $(grep -o "[0-9]*" at | tail -1)' 'kill -$SIG $p; wait $p; echo $?' >stop
+$ rm a/DONE && printf '%s\n' 'rm -f at' 'env --default-signal=INT ehm report a --watch --json --quiet >at & p=$!' 'until [ -s at ] || ! kill -0 $p; do sleep 0.05; done' 'timeout 20 ehm report a --watch --port $(grep -o "[0-9]*" at | tail -1)' 'kill -$SIG $p; wait $p; echo $?' >stop
 $ SIG=INT sh stop
 ehm: 127.0.0.1:...: cannot be served: Address already in use
   hint:  another program has this port: give another --port, or none for one that is free
