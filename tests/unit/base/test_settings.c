@@ -227,7 +227,6 @@ TEST(settings, reads_a_file) {
 }
 
 TEST(settings, for_people_numbers_are_short) {
-    ehm_config c;
     ehm_str s = {0};
     ehm_config_init(&c);
     c.epochs = 1.0 / 14, c.warmup_epochs = EHM_AUTO_F64;
