@@ -14,6 +14,26 @@ static const ehm_word *words(ehm_arena *a) {
     return bench_words;
 }
 
+/* What both kinds tell. */
+typedef struct {
+    const char *model, *device, *dtype;
+    int32_t batch, threads, n_stretches;
+    double images_per_s, lo, hi, gflop_per_image, gflops;
+} speed;
+static void put_speed(ehm_json_w *w, const speed *r) {
+    ehm_json_key(w, "model"), ehm_json_str(w, r->model);
+    ehm_json_key(w, "device"), ehm_json_str(w, r->device);
+    ehm_json_key(w, "dtype"), ehm_json_str(w, r->dtype);
+    ehm_json_key(w, "batch_size"), ehm_json_i64(w, r->batch);
+    ehm_json_key(w, "threads"), ehm_json_i64(w, r->threads);
+    ehm_json_key(w, "images_per_s"), ehm_json_f64(w, r->images_per_s);
+    ehm_json_key(w, "lo"), ehm_json_f64(w, r->lo);
+    ehm_json_key(w, "hi"), ehm_json_f64(w, r->hi);
+    ehm_json_key(w, "stretches"), ehm_json_i64(w, r->n_stretches);
+    ehm_json_key(w, "gflop_per_image"), ehm_json_f64(w, r->gflop_per_image);
+    ehm_json_key(w, "gflop_per_s"), ehm_json_f64(w, r->gflops);
+}
+
 static ehm_code run_features(const ehm_config *c, ehm_out *out, ehm_err *err) {
     ehm_bench_features_result r;
     char peak[32];
@@ -22,17 +42,7 @@ static ehm_code run_features(const ehm_config *c, ehm_out *out, ehm_err *err) {
         ehm_str s = {0};
         ehm_json_w w = {.out = &s};
         ehm_json_obj(&w);
-        ehm_json_key(&w, "model"), ehm_json_str(&w, r.model);
-        ehm_json_key(&w, "device"), ehm_json_str(&w, r.device);
-        ehm_json_key(&w, "dtype"), ehm_json_str(&w, r.dtype);
-        ehm_json_key(&w, "batch_size"), ehm_json_i64(&w, r.batch);
-        ehm_json_key(&w, "threads"), ehm_json_i64(&w, r.threads);
-        ehm_json_key(&w, "images_per_s"), ehm_json_f64(&w, r.images_per_s);
-        ehm_json_key(&w, "lo"), ehm_json_f64(&w, r.lo);
-        ehm_json_key(&w, "hi"), ehm_json_f64(&w, r.hi);
-        ehm_json_key(&w, "stretches"), ehm_json_i64(&w, r.n_stretches);
-        ehm_json_key(&w, "gflop_per_image"), ehm_json_f64(&w, r.gflop_per_image);
-        ehm_json_key(&w, "gflop_per_s"), ehm_json_f64(&w, r.gflops);
+        put_speed(&w, &(speed){r.model, r.device, r.dtype, r.batch, r.threads, r.n_stretches, r.images_per_s, r.lo, r.hi, r.gflop_per_image, r.gflops});
         ehm_json_key(&w, "peak_mib"), ehm_json_f64(&w, (double)r.peak_bytes / 1048576);
         ehm_json_end(&w);
         ehm_out_json(out, &s);
@@ -54,17 +64,7 @@ static ehm_code run_step(const ehm_config *c, ehm_out *out, ehm_err *err) {
         ehm_str s = {0};
         ehm_json_w w = {.out = &s};
         ehm_json_obj(&w);
-        ehm_json_key(&w, "model"), ehm_json_str(&w, r.model);
-        ehm_json_key(&w, "device"), ehm_json_str(&w, r.device);
-        ehm_json_key(&w, "dtype"), ehm_json_str(&w, r.dtype);
-        ehm_json_key(&w, "batch_size"), ehm_json_i64(&w, r.batch);
-        ehm_json_key(&w, "threads"), ehm_json_i64(&w, r.threads);
-        ehm_json_key(&w, "images_per_s"), ehm_json_f64(&w, r.images_per_s);
-        ehm_json_key(&w, "lo"), ehm_json_f64(&w, r.lo);
-        ehm_json_key(&w, "hi"), ehm_json_f64(&w, r.hi);
-        ehm_json_key(&w, "stretches"), ehm_json_i64(&w, r.n_stretches);
-        ehm_json_key(&w, "gflop_per_image"), ehm_json_f64(&w, r.gflop_per_image);
-        ehm_json_key(&w, "gflop_per_s"), ehm_json_f64(&w, r.gflops);
+        put_speed(&w, &(speed){r.model, r.device, r.dtype, r.batch, r.threads, r.n_stretches, r.images_per_s, r.lo, r.hi, r.gflop_per_image, r.gflops});
         ehm_json_key(&w, "mask"), ehm_json_str(&w, r.mask);
         ehm_json_key(&w, "step_ms"), ehm_json_f64(&w, r.step_ms);
         if (r.has_parts) {
