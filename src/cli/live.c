@@ -95,7 +95,7 @@ static ehm_code draw(look *l, ehm_err *err) {
     EHM_TRY(ehm_unnorm_of(&how, "patch", err));
     EHM_TRY(ehm_draw_rule(&rule, l->c, l->m, &l->u, 1, 0, 0, err));
     bool trees = ehm_train_facts_of(l->at->train)->mask_needs & EHM_MASK_NEEDS_SIMILARITY;
-    rule.source.pictures = ehm_train_dataset(l->at->train);
+    rule.source.pictures = ehm_train_dataset(l->at->train), rule.source.quiet = true; /* training tells of what cannot be read itself */
     if (trees) rule.source.needs |= ehm_study_needs_tree(&rule.settings);
     if (rule.source.needs & EHM_MASK_NEEDS_OTHER && ehm_dataset_count(rule.source.pictures) < 2) return EHM_OK;
     EHM_TRY(ehm_study_read(s, &n, &rule.source, DRAWN, a, err));
