@@ -38,7 +38,7 @@ static int32_t *size_field(ehm_vit_shape *s, int32_t i, const char **name) {
 }
 enum { N_SIZES = 12, N_ENCODER_SIZES = 8 };
 
-static const char *numbers_text(const double *v, int32_t n, ehm_arena *a) {
+const char *ehm_numbers_text(const double *v, int32_t n, ehm_arena *a) {
     ehm_str s = {0};
     for (int32_t i = 0; i < n; i++) {
         ehm_json_w w = {.out = &s};
@@ -75,8 +75,8 @@ int32_t ehm_weights_meta(ehm_st_meta *meta, const ehm_weights_info *info, bool e
     meta[n++] = (ehm_st_meta){"layer_norm_eps", "1e-06"};
     meta[n++] = (ehm_st_meta){"norm_pix_loss", info->norm_pix ? "true" : "false"};
     if (info->has_stats) {
-        meta[n++] = (ehm_st_meta){"mean", numbers_text(info->mean, s.channels, a)};
-        meta[n++] = (ehm_st_meta){"std", numbers_text(info->std, s.channels, a)};
+        meta[n++] = (ehm_st_meta){"mean", ehm_numbers_text(info->mean, s.channels, a)};
+        meta[n++] = (ehm_st_meta){"std", ehm_numbers_text(info->std, s.channels, a)};
     }
     if (*info->fit) meta[n++] = (ehm_st_meta){"fit", info->fit};
     if (*info->recipe) meta[n++] = (ehm_st_meta){"recipe", info->recipe};

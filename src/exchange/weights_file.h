@@ -39,4 +39,6 @@ typedef struct {
  * keeps its start (weight 1, bias 0) and does not count as missing. */
 ehm_code ehm_weights_load(const ehm_weights *w, ehm_dev *d, const ehm_st *f, bool decoder_optional,
                           ehm_weights_report *rep, ehm_err *err);
+/* "0.485,0.456,0.406": each the shortest text that reads back equal, as mean and std stand in metadata and settings. In a; NULL when there is no memory. */
+const char *ehm_numbers_text(const double *v, int32_t n, ehm_arena *a);
 #endif

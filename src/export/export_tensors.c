@@ -24,18 +24,6 @@ bool ehm_export_keeps(const ehm_exporting *x, const char *name) {
 
 /* ---- metadata ---- */
 
-static const char *numbers(const double *v, int32_t n, ehm_arena *a) {
-    ehm_str s = {0};
-    for (int32_t i = 0; i < n; i++) {
-        ehm_json_w w = {.out = &s};
-        if (i) ehm_str_addc(&s, ',');
-        ehm_json_f64(&w, v[i]);
-    }
-    const char *text = s.failed ? NULL : ehm_arena_strdup(a, ehm_str_c(&s));
-    ehm_str_free(&s);
-    return text;
-}
-
 const char *ehm_export_classes(const ehm_exporting *x) {
     ehm_str s = {0};
     ehm_json_w w = {.out = &s};
@@ -75,8 +63,8 @@ int32_t ehm_export_meta(ehm_st_meta *m, const ehm_exporting *x, bool decoder) {
     for (size_t i = 0; own && i < (decoder ? 12 : 8); i++) m[n++] = (ehm_st_meta){size[i].key, ehm_arena_printf(x->a, "%d", (int)size[i].v)};
     m[n++] = (ehm_st_meta){"layer_norm_eps", "1e-06"};
     m[n++] = (ehm_st_meta){"norm_pix_loss", x->info.norm_pix ? "true" : "false"};
-    m[n++] = (ehm_st_meta){"mean", numbers(x->info.mean, s->channels, x->a)};
-    m[n++] = (ehm_st_meta){"std", numbers(x->info.std, s->channels, x->a)};
+    m[n++] = (ehm_st_meta){"mean", ehm_numbers_text(x->info.mean, s->channels, x->a)};
+    m[n++] = (ehm_st_meta){"std", ehm_numbers_text(x->info.std, s->channels, x->a)};
     if (*x->info.fit) m[n++] = (ehm_st_meta){"fit", x->info.fit};
     if (*x->info.recipe) m[n++] = (ehm_st_meta){"recipe", x->info.recipe};
     if (*x->info.mask) m[n++] = (ehm_st_meta){"mask", x->info.mask};

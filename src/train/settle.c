@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "exchange/weights_file.h"
 #include "train/train_int.h"
 
 enum { STATS_PICTURES = 1000 };
@@ -166,18 +167,6 @@ static ehm_code parse_numbers(double *v, int32_t n, const char *key, const char 
     return EHM_OK;
 }
 
-static const char *numbers_text(ehm_arena *a, const double *v, int32_t n) {
-    ehm_str s = {0};
-    for (int32_t i = 0; i < n; i++) {
-        ehm_json_w w = {.out = &s};
-        if (i) ehm_str_addc(&s, ',');
-        ehm_json_f64(&w, v[i]);
-    }
-    const char *text = s.failed ? NULL : ehm_arena_strdup(a, ehm_str_c(&s));
-    ehm_str_free(&s);
-    return text;
-}
-
 /* Rounded to six places: what is printed is then what is used. */
 static double six(double v) { return round(v * 1e6) / 1e6; }
 
@@ -194,7 +183,7 @@ static ehm_code settle_stats(ehm_train *t, ehm_err *err) {
             ehm_train_say(t, EHM_LOG_WARN, "channel %d has the same value everywhere in the sample; its deviation is taken as 1", (int)i);
         }
         const char *why = ehm_arena_printf(&t->arena, "measured on %lld pictures", (long long)(t->facts.n_pictures < STATS_PICTURES ? t->facts.n_pictures : STATS_PICTURES));
-        const char *m = numbers_text(&t->arena, mean, n), *s = numbers_text(&t->arena, std, n);
+        const char *m = ehm_numbers_text(mean, n, &t->arena), *s = ehm_numbers_text(std, n, &t->arena);
         if (!why || !m || !s) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the pictures' mean and deviation");
         if (is_auto(t->cfg.mean)) ehm_config_put_str(&t->cfg, EHM_SETI_mean, m, EHM_FROM_DATA), t->why[EHM_SETI_mean] = why;
         if (is_auto(t->cfg.std)) ehm_config_put_str(&t->cfg, EHM_SETI_std, s, EHM_FROM_DATA), t->why[EHM_SETI_std] = why;
