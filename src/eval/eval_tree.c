@@ -1,24 +1,27 @@
 /* Are the trees of a model's attention about the picture? Against pixel labels: their purity beside controls that keep location and shape but not
- * content. Without labels: how far halves of the layers, a mirror image and another picture agree. */
+ * content. Without labels: how far halves of the layers, a mirror image and another picture agree, and trees of fewer layers with those of all. */
 #include "base/file.h"
 #include "base/log.h"
-#include "eval/eval.h"
+#include "eval/tree_agreement_int.h"
 #include "eval/tree_measures.h"
 #include "eval/tree_pass_int.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PURITY, BEST_NODE, BEST_CUT, LABEL_CUT, SWAPPED, MINUS_SWAPPED, MINUS_MOVED, SHARE, AGREEMENT, POPULARITY, SINK, ENTROPY };
+enum { PURITY, BEST_NODE, BEST_CUT, LABEL_CUT, SWAPPED, MINUS_SWAPPED, MINUS_MOVED, SHARE, AGREEMENT, POPULARITY, SINK, ENTROPY, AT_LEVEL };
 static const ehm_metric metrics[] = {
     [PURITY] = {"purity", "", true},           [BEST_NODE] = {"best node IoU", "", true}, [BEST_CUT] = {"best cut IoU", "", true},
     [LABEL_CUT] = {"label cut IoU", "", true},
     [SWAPPED] = {"swapped", "", false},     [MINUS_SWAPPED] = {"own - swapped", "", true},
     [MINUS_MOVED] = {"own - moved", "", true}, [SHARE] = {"K_eff / K", "", true},      [AGREEMENT] = {"agreement", "", true},
-    [POPULARITY] = {"popularity", "", false},  [SINK] = {"sink index", "", false},     [ENTROPY] = {"entropy", "", true}};
+    [POPULARITY] = {"popularity", "", false},  [SINK] = {"sink index", "", false},     [ENTROPY] = {"entropy", "", true},
+    [AT_LEVEL] = {"ARI at u 0.25", "", true}, {"ARI at u 0.5", "", true}, {"ARI at u 1", "", true}};
 enum { KINDS_MAX = 3 * 128 + 2 };
 
 /* ---- what is compared ---- */
+
+static bool is_by(const ehm_config *c, const char *what) { return c->by && !strcmp(c->by, what); }
 
 static void add_kind(ehm_tree_kind *v, int32_t *n, const char *name, const ehm_affinity_opt *o) { v[(*n)++] = (ehm_tree_kind){.name = name, .o = *o}; }
 
@@ -76,6 +79,7 @@ static bool by_source(ehm_tree_kind *v, int32_t *n, const ehm_affinity_opt *base
 
 static ehm_code kinds_of(ehm_tree_kind *v, int32_t *n, const ehm_config *c, const ehm_vit_shape *s, ehm_arena *a, ehm_err *err) {
     ehm_affinity_opt o;
+    if (is_by(c, "agreement")) return ehm_agreement_kinds(v, n, c, s, a, err);
     EHM_TRY(ehm_affinity_opt_of(&o, c, s, err));
     *n = 0;
     if (!c->by) add_kind(v, n, "own", &o);
@@ -184,8 +188,20 @@ static ehm_code sources(table *t, bool own, ehm_err *err) {
     return add_source(t, "noise", p->noise, &p->noise_fit, err);
 }
 
+/* --by agreement: what each set of layers keeps of all layers' trees. */
+static ehm_code agreements(table *t, ehm_err *err) {
+    const ehm_tree_pass *p = t->p;
+    for (int32_t i = 0; i < p->n_kinds; i++) {
+        const ehm_tree_kind *k = &p->kinds[i];
+        if (!ehm_agreement_is_row(p, i)) continue;
+        if (p->has_labels && k->partner == p->kinds) EHM_TRY(add(t, k->name, MINUS_SWAPPED, k->purity, k->swapped, err));
+        for (int32_t l = 0; l < EHM_TREE_LEVELS; l++) EHM_TRY(add(t, k->name, AT_LEVEL + l, k->agree[l], NULL, err));
+    }
+    return EHM_OK;
+}
+
 static ehm_code add_table(table *t, const char *by, bool own, ehm_err *err) {
-    return !by ? one_kind(t, own, err) : !strcmp(by, "source") ? sources(t, own, err) : many_kinds(t, err);
+    return t->p->agreement ? agreements(t, err) : !by ? one_kind(t, own, err) : !strcmp(by, "source") ? sources(t, own, err) : many_kinds(t, err);
 }
 
 /* Mean and interval over the pictures that have the number. */
@@ -298,10 +314,10 @@ static ehm_code look(ehm_tree_pass *p, ehm_model **m, ehm_dataset **ds, const ch
     p->kinds = EHM_NEW_N(a, ehm_tree_kind, KINDS_MAX);
     if (!p->kinds) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the table");
     EHM_TRY(kinds_of(p->kinds, &p->n_kinds, &own, ehm_model_shape(*m), a, err));
-    p->controls = !c->by, p->baselines = c->by && !strcmp(c->by, "source"), p->level = c->level;
+    p->controls = !c->by, p->baselines = is_by(c, "source"), p->agreement = is_by(c, "agreement"), p->level = c->level;
     if (p->baselines && !ehm_dataset_n_map_classes(*ds)) {
         EHM_FAIL(err, EHM_E_MISMATCH, "%s has no label maps, and --by source compares trees with them", ehm_dataset_spec(*ds));
-        return EHM_HINT(err, "--by layers and --by similarity have measures that need none"), EHM_E_MISMATCH;
+        return EHM_HINT(err, "--by layers, --by similarity and --by agreement have measures that need none"), EHM_E_MISMATCH;
     }
     return ehm_tree_pass_run(p, *m, *ds, &own, err);
 }
@@ -337,14 +353,15 @@ static void add_notes(ehm_eval_out *out, const table *t, const ehm_config *c, eh
     int32_t n_fell = 0;
     for (int32_t i = 0; i < p->n_kinds; i++)
         if (p->kinds[i].fell_back) ehm_str_addf(&fell, "%s%s", n_fell++ ? ", " : "", p->kinds[i].name);
-    if (n_fell) ehm_eval_note(out, a, "%s has no mean attention of these layers beside it; profile stands for residual: %s", t->model, ehm_str_c(&fell));
+    if (n_fell) ehm_eval_note(out, a, "%s has no mean attention of these layers beside it; profile stands for residual: %s", t->model, p->agreement ? "every row" : ehm_str_c(&fell));
     ehm_str_free(&fell);
-    if (!p->has_halves && p->controls) ehm_eval_note(out, a, "one layer has no halves to compare");
+    if (p->agreement) ehm_eval_note(out, a, "K at u = 0.25, 0.5, 1: %d, %d, %d of %d patches; < is the cheapest that keeps", (int)p->k_at[0], (int)p->k_at[1], (int)p->k_at[2], (int)p->n_patches);
+    if (p->controls ? !p->has_halves : p->agreement && p->depth < 2) ehm_eval_note(out, a, "one layer has no halves to compare");
     if (p->controls && t->n_keep > EHM_TREE_ENTROPY_PICTURES) ehm_eval_note(out, a, "entropy is of the first %d pictures", EHM_TREE_ENTROPY_PICTURES);
     if (p->baselines && p->has_labels && p->n_patches <= EHM_TREE_CUT_MOST)
         ehm_eval_note(out, a, "best cut IoU is 1 for any tree of %d patches, for cuts of up to %d nodes come down to single ones: look at the other two",
                       p->n_patches, EHM_TREE_CUT_MOST);
-    if (c->by && p->has_labels && !p->baselines) ehm_eval_note(out, a, "< is the most own - swapped among those with K_eff / K of 0.5 or more");
+    if (c->by && p->has_labels && !p->baselines && !p->agreement) ehm_eval_note(out, a, "< is the most own - swapped among those with K_eff / K of 0.5 or more");
 }
 
 static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err) {
@@ -361,6 +378,7 @@ static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a,
                     "over labels of cuts into 2 to 64 nodes, each named by its majority; label cut IoU: the cut into as many nodes as labels; K_eff = N^2 / sum of squared node sizes; agreement: adjusted Rand index of the cuts at k_end; popularity: R^2 of "
                     "u_i + u_j in the similarity; sink index: largest column sum over the mean one; entropy: of mean attention, over log N; intervals: bootstrap "
                     "over pictures, 2,000 draws (training seeds are not covered)";
+    if (is_by(c, "agreement")) out->protocol = ehm_agreement_protocol, out->what_title = "layers: verdict";
     EHM_TRY(check(c, err));
     table t = {.out = out, .a = a, .model = c->model, .p = &p};
     if ((rc = look(&p, &m, &ds, c->model, c, a, err))) goto done;
@@ -385,7 +403,11 @@ static ehm_code run_tree(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a,
             }
     }
     if ((rc = intervals(out, n_own, err))) goto done;
-    if (c->by && !p.baselines) choose(out, n_own);
+    if (p.agreement) {
+        static const ehm_agreement_columns columns = {MINUS_SWAPPED, AT_LEVEL};
+        if (c->against) ehm_agreement_verdicts(out, n_own, out->n_rows, &columns, &q, a);
+        out->i_best = ehm_agreement_verdicts(out, 0, n_own, &columns, &p, a);
+    } else if (c->by && !p.baselines) choose(out, n_own);
 done:
     ehm_tree_pass_free(&p);
     ehm_tree_pass_free(&q);

@@ -4,12 +4,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "eval/tree_measures.h"
+#include "infer/layer_affinity.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { THREADS_MAX = 64, CONTROL_NOISE_EPOCH = INT32_MAX };
-enum { BY_ATTENTION, BY_MOVED, BY_SPATIAL, BY_PIXELS, SOURCES };
+enum { BY_ATTENTION, BY_MOVED, BY_SPATIAL, BY_PIXELS, BY_SCHEDULE, SOURCES };
+const float ehm_tree_levels[EHM_TREE_LEVELS] = {0.25f, 0.5f, 1};
 
 typedef struct {
     ehm_tree_pass *p;
@@ -19,13 +21,14 @@ typedef struct {
     uint64_t seed;
     int64_t n_max;
     int32_t i_level;
-    ehm_mask_settings settings[SOURCES]; /* one for each source, all at k_end without noise */
+    ehm_mask_settings settings[SOURCES]; /* one for each source, all at k_end without noise; BY_SCHEDULE: attention's, at the K of each progress */
     ehm_linkage linkage;
     int32_t *labels;                     /* [n_max,L] */
     /* of the batch under way */
     int32_t n_batch;
     int64_t *place;                      /* [batch] picture of the walk, -1 left out */
     float *S, *A, *colour;
+    float *layers;                       /* with agreement: [layers of kinds[0],n_batch,L,L] */
     uint8_t *mirrored, *flat;
     int32_t *node[2];                    /* [batch,L] */
     float *probs, *hidden;               /* hidden: [batch,1+L,D] */
@@ -67,6 +70,11 @@ static ehm_code each(walk *w, int64_t n, picture_fn fn, void *arg, ehm_err *err)
 }
 
 /* ---- trees ---- */
+
+/* Balancing is the mask's part of a kind of similarity. */
+static void use_kind(walk *w, const ehm_tree_kind *k) {
+    w->settings[BY_ATTENTION].balance = w->settings[BY_MOVED].balance = !k->hidden && k->o.kind == EHM_SIM_BALANCED;
+}
 
 /* Keys depend on the picture alone, so that two models meet the same controls. */
 static ehm_mask_in input_of(const walk *w, int source, int64_t picture, const float *S, const float *colour) {
@@ -196,8 +204,73 @@ static ehm_code next_picture(walk *w, int64_t p, void *arg, ehm_arena *scratch, 
     ehm_tree_kind *k = arg;
     int64_t n = w->s->n_patches, q = (p + 1) % w->p->n;
     (void)err;
-    k->position[p] = (float)ehm_adjusted_rand(k->node + p * n, k->node + q * n, (int32_t)n, scratch);
-    if (w->p->has_labels) k->swapped[p] = purity_and_fit(&k->swapped_fit, w, &k->tree[q], p, scratch);
+    if (!w->p->agreement) k->position[p] = (float)ehm_adjusted_rand(k->node + p * n, k->node + q * n, (int32_t)n, scratch);
+    if (w->p->has_labels) k->swapped[p] = purity_and_fit(w->p->agreement ? NULL : &k->swapped_fit, w, &k->tree[q], p, scratch);
+    return EHM_OK;
+}
+
+/* ---- trees of some layers, from what all layers say ---- */
+
+/* Summed in double and in the order of layers: the same set gives the same bits. */
+static void mean_of_layers(float *S, const walk *w, const ehm_affinity_opt *o, int64_t i) {
+    const ehm_affinity_opt *all = &w->p->kinds[0].o;
+    int64_t each_one = (int64_t)w->s->n_patches * w->s->n_patches;
+    for (int64_t x = 0; x < each_one; x++) {
+        double sum = 0;
+        for (int32_t k = 0, at = 0; k < o->n_layers; k++, at++) {
+            while (all->layer[at] != o->layer[k]) at++;
+            sum += (double)w->layers[((int64_t)at * w->n_batch + i) * each_one + x];
+        }
+        S[x] = (float)(sum / o->n_layers);
+    }
+}
+
+static ehm_code tree_of_layers(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    ehm_tree_kind *k = arg;
+    int64_t p = w->place[i], n = w->s->n_patches;
+    bool flat;
+    if (p < 0) return EHM_OK;
+    mean_of_layers(w->S + i * n * n, w, &k->o, i);
+    ehm_mask_in in = input_of(w, BY_ATTENTION, p, w->S + i * n * n, NULL);
+    EHM_TRY(ehm_mask_tree(&k->tree[p], &flat, &in, scratch, err));
+    w->flat[i] = flat;
+    if (w->p->has_labels) k->purity[p] = purity_and_fit(NULL, w, &k->tree[p], p, scratch);
+    return EHM_OK;
+}
+
+static ehm_code agree_with_partner(walk *w, int64_t i, void *arg, ehm_arena *scratch, ehm_err *err) {
+    ehm_tree_kind *k = arg;
+    int64_t p = w->place[i];
+    int32_t n = w->s->n_patches, *node = EHM_NEW_N(scratch, int32_t, 2 * n);
+    if (p < 0) return EHM_OK;
+    if (!node) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for cuts of %d patches", (int)n);
+    ehm_mask_in in = input_of(w, BY_SCHEDULE, p, NULL, NULL);
+    for (int32_t l = 0; l < EHM_TREE_LEVELS; l++) {
+        in.progress_frac = ehm_tree_levels[l];
+        EHM_TRY(frontier_of(node, &k->tree[p], &in, scratch, err));
+        EHM_TRY(frontier_of(node + n, &k->partner->tree[p], &in, scratch, err));
+        k->agree[l][p] = (float)ehm_adjusted_rand(node, node + n, n, scratch);
+    }
+    return EHM_OK;
+}
+
+static void count_flat(const walk *w, ehm_tree_kind *k) {
+    for (int32_t i = 0; i < w->n_batch; i++) k->n_flat += w->place[i] >= 0 && w->flat[i];
+}
+
+static ehm_code agreement_of_batch(walk *w, const ehm_batch *b, ehm_err *err) {
+    ehm_tree_pass *p = w->p;
+    bool fell_back = false;
+    use_kind(w, &p->kinds[0]);
+    EHM_TRY(ehm_model_layer_affinity(w->m, &p->kinds[0].o, b->pixels, b->type, w->n_batch, w->layers, &fell_back, err));
+    for (int32_t k = 0; k < p->n_kinds; k++) {
+        memset(w->flat, 0, (size_t)w->n_batch);
+        EHM_TRY(each(w, w->n_batch, tree_of_layers, &p->kinds[k], err));
+        count_flat(w, &p->kinds[k]);
+        p->kinds[k].fell_back |= fell_back;
+    }
+    for (int32_t k = 0; k < p->n_kinds; k++)
+        if (p->kinds[k].partner) EHM_TRY(each(w, w->n_batch, agree_with_partner, &p->kinds[k], err));
     return EHM_OK;
 }
 
@@ -249,11 +322,6 @@ static ehm_code hidden_similarity(walk *w, const ehm_tree_kind *k, const ehm_bat
     return each(w, w->n_batch, cosines, &has_cls, err);
 }
 
-/* Balancing is the mask's part of a kind of similarity. */
-static void use_kind(walk *w, const ehm_tree_kind *k) {
-    w->settings[BY_ATTENTION].balance = w->settings[BY_MOVED].balance = !k->hidden && k->o.kind == EHM_SIM_BALANCED;
-}
-
 static ehm_code controls_of_batch(walk *w, const ehm_batch *b, ehm_err *err) {
     ehm_tree_pass *p = w->p;
     use_kind(w, &p->kinds[0]);
@@ -287,6 +355,7 @@ static ehm_code batch(walk *w, const ehm_batch *b, ehm_err *err) {
         w->place[i] = p->n++;
     }
     if (!w->n_batch) return EHM_OK;
+    if (p->agreement) return agreement_of_batch(w, b, err);
     if (p->baselines && p->has_labels) mean_colours(w, b);
     for (int32_t k = 0; k < p->n_kinds; k++) {
         ehm_tree_kind *kind = &p->kinds[k];
@@ -297,7 +366,7 @@ static ehm_code batch(walk *w, const ehm_batch *b, ehm_err *err) {
         else EHM_TRY(ehm_model_affinity(w->m, &kind->o, b->pixels, b->type, w->n_batch, w->S, first && p->controls ? w->A : NULL, NULL, &fell_back, err));
         kind->fell_back |= fell_back;
         EHM_TRY(each(w, w->n_batch, own_tree, &(own_arg){kind, first}, err));
-        for (int32_t i = 0; i < w->n_batch; i++) kind->n_flat += w->place[i] >= 0 && w->flat[i];
+        count_flat(w, kind);
     }
     return p->controls ? controls_of_batch(w, b, err) : EHM_OK;
 }
@@ -323,6 +392,7 @@ static ehm_code memory(walk *w, ehm_err *err) {
     bool hidden = false;
     for (int32_t k = 0; k < p->n_kinds; k++) hidden |= p->kinds[k].hidden != 0;
     if (ok && hidden) ok = (w->hidden = EHM_NEW_N(a, float, B * (1 + L) * w->s->embed_dim));
+    if (ok && p->agreement) ok = (w->layers = EHM_NEW_N(a, float, p->kinds[0].o.n_layers * B * L * L));
     if (ok && p->baselines)
         ok = (w->colour = EHM_NEW_N(a, float, B * L * C)) && numbers(&p->spatial, a, N) && numbers(&p->pixels, a, N) && numbers(&p->noise, a, N) &&
              fits(&p->spatial_fit, a, N) && fits(&p->pixels_fit, a, N) && fits(&p->noise_fit, a, N);
@@ -336,6 +406,7 @@ static ehm_code memory(walk *w, ehm_err *err) {
         ok = numbers(&t->purity, a, N) && numbers(&t->swapped, a, N) && numbers(&t->moved, a, N) && fits(&t->fit, a, N) && fits(&t->swapped_fit, a, N) && numbers(&t->share, a, N) &&
              numbers(&t->position, a, N) && numbers(&t->popularity, a, N) && (t->node = EHM_NEW_N(a, int32_t, N * L)) &&
              (t->tree = EHM_NEW_N(a, ehm_tree, N));
+        for (int32_t l = 0; ok && p->agreement && l < EHM_TREE_LEVELS; l++) ok = numbers(&t->agree[l], a, N);
         for (int64_t i = 0; ok && i < N; i++) EHM_TRY(ehm_tree_new(&t->tree[i], (int32_t)L, a, err));
     }
     if (ok) return EHM_OK;
@@ -344,12 +415,15 @@ static ehm_code memory(walk *w, ehm_err *err) {
 }
 
 static ehm_code settings_of(walk *w, const ehm_config *cfg, ehm_err *err) {
-    static const ehm_tree_source source[SOURCES] = {EHM_SOURCE_ATTENTION, EHM_SOURCE_MOVED, EHM_SOURCE_SPATIAL, EHM_SOURCE_PIXELS};
+    static const ehm_tree_source source[SOURCES] = {EHM_SOURCE_ATTENTION, EHM_SOURCE_MOVED, EHM_SOURCE_SPATIAL, EHM_SOURCE_PIXELS, EHM_SOURCE_ATTENTION};
     ehm_mask_settings s;
     EHM_TRY(ehm_mask_settings_of(&s, cfg, err));
+    ehm_node_schedule schedule = s.schedule;
     s.k_jitter = s.mix_random = 0, s.mix_levels = false, s.schedule = EHM_SCHEDULE_FIXED;
     for (int i = 0; i < SOURCES; i++) w->settings[i] = s, w->settings[i].tree_source = source[i];
     w->settings[BY_SPATIAL].tree_prior = w->settings[BY_PIXELS].tree_prior = 0;
+    w->settings[BY_SCHEDULE].schedule = schedule;
+    for (int32_t l = 0; l < EHM_TREE_LEVELS; l++) w->p->k_at[l] = ehm_mask_nodes_at(&w->settings[BY_SCHEDULE], w->s->n_patches, (double)ehm_tree_levels[l]);
     w->linkage = s.linkage;
     w->p->k_end = ehm_mask_k_end(&s, w->s->n_patches);
     return EHM_OK;
@@ -389,14 +463,14 @@ static ehm_code all_batches(walk *w, ehm_loader *l, const char *spec, ehm_err *e
     return EHM_OK;
 }
 
-/* Mean attention of the very pictures that are looked at next, for every kind that subtracts one. */
+/* Mean attention of the very pictures that are looked at next, for every kind that subtracts one; with agreement the first kind's serves all. */
 static ehm_code learn_means(walk *w, ehm_dataset *ds, const ehm_loader_opt *o, ehm_err *err) {
     ehm_tree_pass *p = w->p;
     ehm_loader_opt opt = *o;
     ehm_code rc = EHM_OK;
     char done[32], all[32];
     opt.label_grid_h = opt.label_grid_w = 0;
-    for (int32_t k = 0; k < p->n_kinds && !rc; k++) {
+    for (int32_t k = 0; k < (p->agreement ? 1 : p->n_kinds) && !rc; k++) {
         ehm_loader *l = NULL;
         if (p->kinds[k].o.kind != EHM_SIM_RESIDUAL) continue;
         rc = ehm_loader_open(&l, ds, &opt, 0, err);

@@ -116,7 +116,26 @@ ehm: untrained:pico is not better than untrained:pico: the interval of the diffe
 [1]
 $ ehm eval tree --model untrained:pico --test flat --by source --quiet
 ehm: flat has no label maps, and --by source compares trees with them
-  hint:  --by layers and --by similarity have measures that need none
+  hint:  --by layers, --by similarity and --by agreement have measures that need none
+[1]
+
+# How far trees of fewer layers agree with those of all, with labels and without.
+$ ehm eval tree --model untrained:pico --test scenes:2:8:64 --by agreement --quiet
+tree: 8 test pictures
+model           layers: verdict  ...own - swapped ...ARI at u 0.25 ...ARI at u 0.5 ...ARI at u 1
+untrained:pico  all layers  ...  1.000 (1.000 .. 1.000)     1.000 (1.000 .. 1.000)     1.000 (1.000 .. 1.000)...
+untrained:pico  first 1/3 (2): ...
+untrained:pico  last: ...
+untrained:pico  odd and even layers   ...
+protocol: ...keeps: ...
+note: untrained:pico has no mean attention of these layers beside it; profile stands for residual: every row
+note: K at u = 0.25, 0.5, 1: 40, 25, 10 of 64 patches; < is the cheapest that keeps
+...
+$ ehm eval tree --model untrained:pico --against untrained:pico --test flat --by agreement --tree-layers 0,2 --k-end 6 --tree-mean set --json --quiet >a && ehm_json_ok <a && grep -o '"features": "0,2 (own): [a-z]*", "metric": "ARI at u 1"' a | wc -l
+task protocol n_test n_train best rows notes
+2
+$ grep -c 'own - swapped", "value' a
+0
 [1]
 
 # A line a picture; two models on the same pictures.
