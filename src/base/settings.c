@@ -362,9 +362,54 @@ ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *na
     return rc;
 }
 
+/* ---- a run's config.json ---- */
+
+static bool is_of_a_run(const ehm_json *root) {
+    const ehm_json *settings = ehm_json_get(root, "settings");
+    return settings && settings->kind == EHM_JSON_OBJ && ehm_json_get(root, "format") && ehm_json_get(root, "version");
+}
+
+static bool is_fact(const char *key) {
+    static const char *const facts[] = {"format", "version", "settings", "shape", "parameters", "data", "schedule", "machine"};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (!strcmp(facts[i], key)) return true;
+    return false;
+}
+
+/* Where a run is written and whether it goes on: another run that is made like it has its own. */
+static bool is_of_one_run(int32_t i) {
+    static const int32_t own[] = {EHM_SETI_out,  EHM_SETI_resume, EHM_SETI_overwrite, EHM_SETI_extend,
+                                  EHM_SETI_json, EHM_SETI_quiet,  EHM_SETI_verbose,   EHM_SETI_color};
+    for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+        if (own[k] == i) return true;
+    return false;
+}
+
+/* Not chosen by anyone: it would hide what another recipe, set or machine asks for. */
+static bool followed(const ehm_json *setting) {
+    const char *origin = ehm_json_str_or(setting, "origin", "");
+    for (int o = EHM_FROM_DEFAULT; o <= EHM_FROM_MACHINE; o++)
+        if (!strcmp(origin, ehm_origin_name((ehm_origin)o))) return true;
+    return false;
+}
+
+static ehm_code config_of_run(ehm_config *c, const ehm_json *root, const char *path, ehm_origin from, ehm_arena *a, ehm_err *err) {
+    bool seen[EHM_SETTINGS_N] = {0};
+    ehm_code rc = EHM_OK;
+    for (const ehm_json *v = root->first; v && !rc; v = v->next)
+        if (!is_fact(v->key)) rc = unknown_key(v->key, from, err);
+    for (const ehm_json *v = ehm_json_get(root, "settings")->first; v && !rc; v = v->next) {
+        int32_t i = ehm_setting_find(v->key);
+        if (i < 0 || !(is_of_one_run(i) || followed(v))) rc = set_from(c, v, path, from, seen, a, err);
+    }
+    if (rc) EHM_WHILE(err, "reading settings from %s", path);
+    return rc;
+}
+
 ehm_code ehm_config_read(ehm_config *c, const char *path, ehm_origin from, ehm_arena *a, ehm_err *err) {
     ehm_json *root;
     EHM_TRY(ehm_json_read_file(&root, path, a, err));
+    if (is_of_a_run(root)) return config_of_run(c, root, path, from, a, err);
     return ehm_config_from_json(c, root, path, from, a, err);
 }
 

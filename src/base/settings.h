@@ -79,7 +79,9 @@ ehm_code ehm_config_set(ehm_config *c, const char *name, const char *text, ehm_o
 const char *ehm_config_text(const ehm_config *c, int32_t i, ehm_str *buf);
 /* The same for people: numbers to six digits. */
 const char *ehm_config_show(const ehm_config *c, int32_t i, ehm_str *buf);
-/* A JSON object {"key": value,...}, each key once; groups as nested objects are accepted too. */
+/* A JSON object {"key": value,...}, each key once; groups as nested objects are accepted too. Or a run's config.json: of its settings those that were chosen
+ * (by a flag or a settings file) are taken, and what followed from recipe, preset, data and machine follows anew; what belongs to that run alone (out, resume
+ * and the like, how it talked) and its facts are passed over. Unknown keys are an error in both. */
 ehm_code ehm_config_read(ehm_config *c, const char *path, ehm_origin from, ehm_arena *a, ehm_err *err);
 ehm_code ehm_config_from_json(ehm_config *c, const ehm_json *obj, const char *name, ehm_origin from, ehm_arena *a, ehm_err *err);
 /* Writes "key": value for the groups named (comma list, NULL for all), and with origins "key": {"value": v, "origin": "flag"}. */

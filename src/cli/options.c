@@ -218,6 +218,14 @@ static ehm_code set_flags(ehm_call *call, const parsed *p, ehm_arena *a, ehm_err
     return EHM_OK;
 }
 
+/* Two settings that say one thing: where the call gives the one, what a file says of the other does not hold. */
+static void drop_rivals(ehm_config *c) {
+    if (c->origin[EHM_SETI_epochs] == EHM_FROM_FLAG && c->origin[EHM_SETI_steps] == EHM_FROM_FILE)
+        c->steps = EHM_AUTO_I64, c->origin[EHM_SETI_steps] = EHM_FROM_DEFAULT;
+    if (c->origin[EHM_SETI_blr] == EHM_FROM_FLAG && c->origin[EHM_SETI_lr] == EHM_FROM_FILE)
+        c->lr = EHM_AUTO_F64, c->origin[EHM_SETI_lr] = EHM_FROM_DEFAULT;
+}
+
 ehm_code ehm_call_parse(ehm_call *call, int argc, char *const *argv, ehm_arena *a, ehm_err *err) {
     parsed p = {0};
     memset(call, 0, sizeof *call);
@@ -245,6 +253,7 @@ ehm_code ehm_call_parse(ehm_call *call, int argc, char *const *argv, ehm_arena *
         call->args.n = 0;
     }
     if (call->cfg.config) EHM_TRY(ehm_config_read(&call->cfg, call->cfg.config, EHM_FROM_FILE, a, err));
+    drop_rivals(&call->cfg);
     if (call->cfg.quiet && call->cfg.verbose)
         return EHM_FAIL(err, EHM_E_CONFIG, "--quiet and --verbose: which of the two?");
     return EHM_OK;

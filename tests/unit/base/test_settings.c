@@ -226,6 +226,32 @@ TEST(settings, reads_a_file) {
     ehm_arena_free(&a);
 }
 
+TEST(settings, reads_a_runs_config) {
+    static const char run[] = "{\"format\": 1, \"version\": \"0.1.0\", \"settings\": {"
+                              "\"seed\": {\"value\": 7, \"origin\": \"flag\"}, \"data\": {\"value\": [\"a\", \"b\"], \"origin\": \"config file\"},"
+                              "\"depth\": {\"value\": 4, \"origin\": \"preset\"}, \"threads\": {\"value\": 3, \"origin\": \"machine\"},"
+                              "\"steps\": {\"value\": 9, \"origin\": \"data\"}, \"blr\": {\"value\": 0.5, \"origin\": \"resume\"},"
+                              "\"mask_ratio\": {\"value\": 0.5, \"origin\": \"recipe\"}, \"epochs\": {\"value\": 3, \"origin\": \"default\"},"
+                              "\"out\": {\"value\": \"runs/a\", \"origin\": \"flag\"}, \"resume\": {\"value\": true, \"origin\": \"flag\"},"
+                              "\"json\": {\"value\": true, \"origin\": \"flag\"}%s}, \"shape\": {\"img_h\": 64}, \"parameters\": 5,"
+                              "\"data\": {\"hash\": \"x\"}, \"schedule\": [], \"machine\": {}%s}";
+    char text[2048];
+    char *p = ehm_path_join(&a, ehm_test_tmp(), "config.json");
+    for (int k = 0; k < 3; k++) {
+        fresh();
+        p = ehm_path_join(&a, ehm_test_tmp(), "config.json");
+        snprintf(text, sizeof text, run, k == 1 ? ", \"dept\": {\"value\": 1, \"origin\": \"preset\"}" : "", k == 2 ? ", \"shapes\": 1" : "");
+        REQUIRE_OK(ehm_file_write(p, text, strlen(text), &err), &err);
+        if (k == 0) CHECK_OK(ehm_config_read(&c, p, EHM_FROM_FILE, &a, &err), &err);
+        else CHECK_FAILS(ehm_config_read(&c, p, EHM_FROM_FILE, &a, &err), &err, EHM_E_CONFIG, k == 1 ? "dept: there is no such setting" : "shapes: there is no such setting");
+        if (k) continue;
+        CHECK(c.seed == 7 && c.data.n == 2 && c.blr == 0.5 && c.origin[EHM_SETI_seed] == EHM_FROM_FILE);
+        CHECK(EHM_IS_AUTO(c.depth) && EHM_IS_AUTO(c.threads) && EHM_IS_AUTO(c.steps) && c.mask_ratio == 0.75 && c.epochs == 100); /* these follow again */
+        CHECK(!c.out && !c.resume && !c.json); /* and these are that run's own */
+    }
+    ehm_arena_free(&a);
+}
+
 TEST(settings, for_people_numbers_are_short) {
     ehm_str s = {0};
     ehm_config_init(&c);
