@@ -39,6 +39,22 @@ static ehm_code check(inspection *k, ehm_err *err) {
     return rc;
 }
 
+/* Bad ones that were kept, then those that were left out of the set for their format. */
+static int64_t n_bad(const inspection *k) { return k->check.n_bad + k->summary.n_left_out; }
+static int64_t n_listed(const inspection *k) { return k->check.n_kept + k->summary.n_left_out; }
+
+static const char *bad_name(const inspection *k, int64_t i) {
+    return i < k->check.n_kept ? ehm_dataset_name(k->ds, k->check.bad[i].id) : ehm_dataset_left_out(k->ds, i - k->check.n_kept).name;
+}
+
+static const char *bad_reason(const inspection *k, int64_t i, ehm_str *buf) {
+    if (i < k->check.n_kept) return k->check.bad[i].reason;
+    const char *format = ehm_dataset_left_out(k->ds, i - k->check.n_kept).format, *how = ehm_image_conversion(format);
+    ehm_str_clear(buf);
+    ehm_str_addf(buf, "%s pictures cannot be read%s%s", format, how ? "; convert it first: " : "", how ? how : "");
+    return ehm_str_c(buf);
+}
+
 static void json_result(const inspection *k, ehm_out *out) {
     ehm_str text = {0};
     ehm_json_w w = {.out = &text};
@@ -51,6 +67,7 @@ static void json_result(const inspection *k, ehm_out *out) {
     ehm_json_str(&w, ehm_dataset_hash(k->ds));
     INT("count", s->n);
     INT("ignored", s->n_ignored);
+    INT("left_out", s->n_left_out);
     INT("channels", s->channels);
     ehm_json_key(&w, "type");
     ehm_json_str(&w, ehm_dtype_name(s->type));
@@ -60,6 +77,7 @@ static void json_result(const inspection *k, ehm_out *out) {
     INT("max_width", s->max_w);
     INT("max_height", s->max_h);
     INT("median_short_side", s->median_short_side);
+    INT("turned", s->n_turned);
     ehm_json_key(&w, "classes");
     ehm_json_arr(&w);
     int64_t *n = calloc((size_t)s->n_classes + 1, sizeof *n);
@@ -79,17 +97,19 @@ static void json_result(const inspection *k, ehm_out *out) {
     INT("map_classes", ehm_dataset_n_map_classes(k->ds));
     INT("box_classes", ehm_dataset_n_box_classes(k->ds));
     if (k->checked) {
-        INT("bad", k->check.n_bad);
+        INT("bad", n_bad(k));
         ehm_json_key(&w, "bad_files");
         ehm_json_arr(&w);
-        for (int64_t i = 0; i < k->check.n_kept; i++) {
+        ehm_str reason = {0};
+        for (int64_t i = 0; i < n_listed(k); i++) {
             ehm_json_obj(&w);
             ehm_json_key(&w, "name");
-            ehm_json_str(&w, ehm_dataset_name(k->ds, k->check.bad[i].id));
+            ehm_json_str(&w, bad_name(k, i));
             ehm_json_key(&w, "reason");
-            ehm_json_str(&w, k->check.bad[i].reason);
+            ehm_json_str(&w, bad_reason(k, i, &reason));
             ehm_json_end(&w);
         }
+        ehm_str_free(&reason);
         ehm_json_end(&w);
         INT("near_duplicates", k->twins.n_b);
         INT("near_duplicate_pairs", k->twins.n_pairs);
@@ -108,16 +128,15 @@ static void json_result(const inspection *k, ehm_out *out) {
 
 static void text_result(const inspection *k, ehm_out *out) {
     char num[32], secs[32];
-    ehm_out_addf(out, "%s\n", k->summary.text);
+    if (!k->cfg->quiet || !k->exported) ehm_out_addf(out, "%s\n", k->summary.text);
     if (k->checked) {
         ehm_out_addf(out, "checked: every file read in %s, %lld bad\n",
-                     ehm_format_seconds(k->check.seconds, secs), (long long)k->check.n_bad);
-        for (int64_t i = 0; i < k->check.n_kept && i < 20; i++) {
-            ehm_out_addf(out, "  %s: %s\n", ehm_dataset_name(k->ds, k->check.bad[i].id),
-                         k->check.bad[i].reason);
-        }
-        if (k->check.n_bad > 20)
-            ehm_out_addf(out, "  and %lld more; --json lists them\n", (long long)(k->check.n_bad - 20));
+                     ehm_format_seconds(k->check.seconds, secs), (long long)n_bad(k));
+        ehm_str reason = {0};
+        for (int64_t i = 0; i < n_listed(k) && i < 20; i++) ehm_out_addf(out, "  %s: %s\n", bad_name(k, i), bad_reason(k, i, &reason));
+        ehm_str_free(&reason);
+        if (n_bad(k) > 20)
+            ehm_out_addf(out, "  and %lld more; --json lists them\n", (long long)(n_bad(k) - 20));
         if (k->twins.n_b) {
             ehm_out_addf(out, "near-duplicates: %s pictures look like another one of the set\n",
                          ehm_format_count(k->twins.n_b, num));
@@ -180,7 +199,12 @@ static ehm_code inspect(inspection *k, ehm_out *out, ehm_err *err) {
     }
     if (out->json) json_result(k, out);
     else text_result(k, out);
-    return EHM_OK;
+    if (!k->checked || !n_bad(k)) return EHM_OK;
+    char bad[32], all[32];
+    EHM_FAIL(err, EHM_E_FORMAT, "%s: %s of %s pictures cannot be read", ehm_dataset_spec(k->ds), ehm_format_count(n_bad(k), bad),
+             ehm_format_count(k->check.n + k->summary.n_left_out, all));
+    EHM_HINT(err, "training goes on without bad files up to a share of --max-bad");
+    return EHM_E_FORMAT;
 }
 
 static ehm_code run(const ehm_config *cfg, ehm_out *out, ehm_err *err) {
@@ -205,7 +229,8 @@ const ehm_command ehm_cmd_data = {
     .usage = "[--check] [--export DIR]",
     .details = "Count, classes, sizes, channels and formats, from the file headers of up to 256 pictures "
                "spread over the set. With --check every file is "
-               "decoded, bad ones are named with the reason, and near-duplicates are looked for.\n\n"
+               "decoded, bad ones are named with the reason, and near-duplicates are looked for; the exit code is 1 "
+               "where a file is bad.\n\n"
                "--export writes images/CLASS/NNNNNN.png, label maps, boxes as COCO and captions as far as "
                "the set has them; the folder it makes is a set "
                "of pictures again.",

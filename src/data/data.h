@@ -35,6 +35,9 @@ int32_t ehm_dataset_label(const ehm_dataset *ds, int64_t i); /* -1: none */
 /* Match this set's labels to another's classes by name, in place; EHM_E_MISMATCH names the first class that is unknown there. */
 ehm_code ehm_dataset_adopt_classes(ehm_dataset *ds, const ehm_dataset *model, ehm_err *err);
 const char *ehm_dataset_name(const ehm_dataset *ds, int64_t i); /* path inside the set, unique; borrowed until close */
+bool ehm_dataset_of_single(const ehm_dataset *ds); /* each set named holds one picture: the user chose them one by one */
+/* Are the two one stored picture: the same file on disk however it was named, or the same entry of the same archive, table or scenes? Not: pixels that are alike. */
+bool ehm_dataset_same_picture(const ehm_dataset *a, int64_t i, const ehm_dataset *b, int64_t k);
 const char *ehm_dataset_spec(const ehm_dataset *ds);     /* what was asked for, joined by ' ' */
 const char *ehm_dataset_hash(const ehm_dataset *ds);     /* SHA-256 hex over count, names, labels, sizes in bytes: the index hash of a run */
 int32_t ehm_dataset_n_map_classes(const ehm_dataset *ds); /* of pixel label maps; 0: the set has none */
@@ -61,12 +64,19 @@ ehm_code ehm_dataset_bytes(ehm_dataset *ds, int64_t i, ehm_bytes *out, ehm_arena
 
 /* A summary for people and JSON: kinds, count, classes with counts, sizes (least, median, most of a sample), channels, formats, ignored files. */
 typedef struct {
-    int64_t n, n_ignored, n_sampled; int32_t n_classes, channels, min_w, min_h, max_w, max_h, median_short_side; ehm_dtype type;
+    int64_t n, n_ignored, n_left_out, n_sampled; int32_t n_classes, channels, min_w, min_h, max_w, max_h, median_short_side; ehm_dtype type;
     int64_t n_per_class_min, n_per_class_max; float value_min, value_max; /* float pictures */
     bool has_icc, has_label_maps, has_boxes;
+    int64_t n_turned; /* of those looked at: their EXIF orientation, which is not applied, says that they are not upright */
     char text[2048]; /* several lines, no newline at the end */
 } ehm_data_summary;
 ehm_code ehm_dataset_summary(ehm_dataset *ds, ehm_data_summary *out, ehm_err *err); /* looks at 256 pictures spread over the set (all when fewer) */
+
+/* Pictures that the set does not hold though they lie there: in a format that no build reads (HEIC, AVIF and others), among others that can be read. They
+ * are seen when the set is opened, said in one warning, and are no samples. A set of nothing else is opened as it is, and fails as it is read. */
+typedef struct { const char *name, *format; } ehm_left_out;
+int64_t ehm_dataset_n_left_out(const ehm_dataset *ds);
+ehm_left_out ehm_dataset_left_out(const ehm_dataset *ds, int64_t i);
 
 /* ---- for source kinds ---- */
 typedef struct ehm_source ehm_source;
@@ -82,10 +92,12 @@ typedef struct {
     ehm_code (*extras)(ehm_source *s, int64_t i, ehm_sample *out, uint32_t want, ehm_arena *a, ehm_err *err); /* maps, boxes, caption; NULL: none */
     void (*close)(ehm_source *s);
     ehm_code (*head)(ehm_source *s, int64_t i, size_t n_max, ehm_bytes *out, ehm_arena *a, ehm_err *err); /* first bytes of an encoded picture; NULL: read gives pixels or is cheap */
+    bool (*file)(const ehm_source *s, int64_t i, ehm_str *path); /* path of the plain file that holds picture i and nothing else; NULL or false: it lies in something larger */
 } ehm_source_kind;
 /* Every ehm_source starts with this. */
 struct ehm_source { const ehm_source_kind *kind; int32_t n_classes; const char **classes; int32_t n_map_classes; const char **map_classes; int32_t n_box_classes;
-                    const char **box_classes; int32_t ignore_label; int64_t n_ignored; bool has_label_maps, has_boxes; int64_t n_boxes_skipped; };
+                    const char **box_classes; int32_t ignore_label; int64_t n_ignored; bool has_label_maps, has_boxes; int64_t n_boxes_skipped;
+                    const ehm_left_out *left_out; int64_t n_left_out; };
 int32_t ehm_dataset_n_box_classes(const ehm_dataset *ds);
 const char *ehm_dataset_box_class(const ehm_dataset *ds, int32_t i);
 /* As ehm_dataset_adopt_classes, for the classes of boxes. Not while other threads read. */

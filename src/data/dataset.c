@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SOURCE(name) extern const ehm_source_kind ehm_source_##name;
 #include "data/sources.def"
@@ -24,7 +25,7 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds, N_LOOK = 256, HEAD_BYTES = 1 << 1
 typedef struct {
     int32_t w, h;
     const char *format;
-    uint8_t c, type, has_alpha, has_icc;
+    uint8_t c, type, has_alpha, has_icc, orientation;
     _Atomic uint8_t state, boxes_told;
 } seen_info; /* state 0 empty, 1 being written, 2 there; boxes_told: those left out are counted */
 typedef struct {
@@ -389,6 +390,39 @@ static ehm_code choose_type(ehm_dataset *ds, ehm_err *err) {
     return EHM_OK;
 }
 
+int64_t ehm_dataset_n_left_out(const ehm_dataset *ds) {
+    int64_t n = 0;
+    for (int32_t k = 0; k < ds->n_sources; k++) n += ds->v[k].s->n_left_out;
+    return n;
+}
+
+ehm_left_out ehm_dataset_left_out(const ehm_dataset *ds, int64_t i) {
+    for (int32_t k = 0; k < ds->n_sources && i >= 0; i -= ds->v[k++].s->n_left_out)
+        if (i < ds->v[k].s->n_left_out) return ds->v[k].s->left_out[i];
+    return (ehm_left_out){0};
+}
+
+/* "2 pictures are left out: heic cannot be read, such as a/x.heic; to convert: ..." */
+static void left_out_text(const ehm_dataset *ds, ehm_str *b) {
+    int64_t n = ehm_dataset_n_left_out(ds);
+    char num[32];
+    ehm_left_out first = ehm_dataset_left_out(ds, 0);
+    bool mixed = false;
+    for (int64_t i = 1; i < n; i++) mixed |= strcmp(ehm_dataset_left_out(ds, i).format, first.format) != 0;
+    const char *how = ehm_image_conversion(first.format);
+    ehm_str_addf(b, "%s more picture%s left out: %s%s cannot be read, such as %s", ehm_format_count(n, num), n == 1 ? " is" : "s are", first.format,
+                 mixed ? " and others" : "", first.name);
+    if (how) ehm_str_addf(b, "; to convert it: %s", how);
+}
+
+static void say_left_out(const ehm_dataset *ds) {
+    ehm_str text = {0};
+    if (!ehm_dataset_n_left_out(ds)) return;
+    left_out_text(ds, &text);
+    ehm_log(EHM_LOG_WARN, "%s: %s", ds->spec, ehm_str_c(&text));
+    ehm_str_free(&text);
+}
+
 ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_dataset_opt *opt,
                           ehm_err *err) {
     *out = NULL;
@@ -429,6 +463,7 @@ ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_da
         ehm_dataset_close(ds);
         return rc;
     }
+    say_left_out(ds);
     *out = ds;
     return EHM_OK;
 }
@@ -453,6 +488,7 @@ const char *ehm_dataset_class(const ehm_dataset *ds, int32_t i) {
 int32_t ehm_dataset_label(const ehm_dataset *ds, int64_t i) {
     return i >= 0 && i < ds->n ? ds->labels[i] : -1;
 }
+bool ehm_dataset_of_single(const ehm_dataset *ds) { return ds->n == ds->n_sources; }
 const char *ehm_dataset_spec(const ehm_dataset *ds) { return ds->spec; }
 const char *ehm_dataset_hash(const ehm_dataset *ds) { return ds->hash; }
 int32_t ehm_dataset_n_map_classes(const ehm_dataset *ds) { return ds->n_map_classes; }
@@ -477,6 +513,24 @@ const char *ehm_dataset_name(const ehm_dataset *ds, int64_t i) {
     const joined *j = source_of(ds, i);
     ehm_source_item it = {0};
     return j->s->kind->item(j->s, i - j->first, &it) ? NULL : it.name;
+}
+
+/* False: picture i is no file of its own. */
+static bool file_of(const joined *j, int64_t i, struct stat *st) {
+    ehm_str path = {0};
+    bool ok = j->s->kind->file && j->s->kind->file(j->s, i - j->first, &path) && !path.failed && !stat(ehm_str_c(&path), st);
+    ehm_str_free(&path);
+    return ok;
+}
+
+bool ehm_dataset_same_picture(const ehm_dataset *a, int64_t i, const ehm_dataset *b, int64_t k) {
+    if (i < 0 || i >= a->n || k < 0 || k >= b->n) return false;
+    if (a == b) return i == k;
+    const joined *x = source_of(a, i), *y = source_of(b, k);
+    struct stat s, t;
+    bool s_ok = file_of(x, i, &s), t_ok = file_of(y, k, &t);
+    if (s_ok || t_ok) return s_ok && t_ok && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+    return !strcmp(x->spec, y->spec) && i - x->first == k - y->first;
 }
 
 typedef struct { const char *name; int32_t id; } class_key;
@@ -574,7 +628,8 @@ static void info_out(ehm_image_info *out, const seen_info *s) {
                             .type = (ehm_dtype)s->type,
                             .format = s->format,
                             .has_alpha = s->has_alpha,
-                            .has_icc = s->has_icc};
+                            .has_icc = s->has_icc,
+                            .orientation = s->orientation};
 }
 
 static ehm_code probe(const joined *j, int64_t i, ehm_image_info *out, ehm_arena *scratch, ehm_err *err) {
@@ -615,6 +670,7 @@ ehm_code ehm_dataset_size_of(ehm_dataset *ds, int64_t i, ehm_image_info *out, eh
         s->format = out->format;
         s->has_alpha = out->has_alpha;
         s->has_icc = out->has_icc;
+        s->orientation = out->orientation;
         atomic_store_explicit(&s->state, 2, memory_order_release);
     }
     return EHM_OK;
@@ -782,9 +838,12 @@ typedef struct {
     tally format[16];
     tally channels[8];
     int64_t n_bad, n_alpha, n_icc;
-    int32_t n_sides, sides[N_LOOK];
+    int64_t n_wide, n_tall;
+    int32_t n_sides, sides[N_LOOK], least_w, least_h, most_w, most_h; /* of the pictures with the fewest and the most pixels */
     bool any_float;
 } looked;
+
+static int64_t area(int32_t w, int32_t h) { return (int64_t)w * h; }
 
 static ehm_code look_at_sample(ehm_dataset *ds, ehm_data_summary *out, looked *k, ehm_err *err) {
     static const char *const channel_words[] = {"", "grey", "grey+alpha", "RGB", "RGBA"};
@@ -802,6 +861,9 @@ static ehm_code look_at_sample(ehm_dataset *ds, ehm_data_summary *out, looked *k
             continue;
         }
         bool first = k->n_sides == 0;
+        if (first || area(info.w, info.h) < area(k->least_w, k->least_h)) k->least_w = info.w, k->least_h = info.h;
+        if (area(info.w, info.h) > area(k->most_w, k->most_h)) k->most_w = info.w, k->most_h = info.h;
+        k->n_wide += info.w > info.h, k->n_tall += info.w < info.h;
         if (first || info.w < out->min_w) out->min_w = info.w;
         if (first || info.h < out->min_h) out->min_h = info.h;
         if (info.w > out->max_w) out->max_w = info.w;
@@ -811,6 +873,7 @@ static ehm_code look_at_sample(ehm_dataset *ds, ehm_data_summary *out, looked *k
         count_in(k->channels, 8, info.c <= 4 ? channel_words[info.c] : "many channels");
         k->n_alpha += info.has_alpha;
         k->n_icc += info.has_icc;
+        out->n_turned += info.orientation > 1;
         if (info.type == EHM_F32) float_range(ds, at, out, &k->any_float, &a);
     }
     ehm_arena_free(&a);
@@ -822,20 +885,43 @@ static void tally_text(ehm_str *b, const tally *t, int32_t n_max) {
         ehm_str_addf(b, "%s%s %lld", i ? ", " : "", t[i].name, (long long)t[i].n);
 }
 
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
+/* "folder photos"; scenes say what they are themselves. */
+static void source_text(ehm_str *b, const joined *j) {
+    const char *kind = j->s->kind->name;
+    size_t n = strlen(kind);
+    bool said = !strncmp(j->spec, kind, n) && j->spec[n] == ':';
+    ehm_str_addf(b, "%s%s%s", said ? "" : kind, said ? "" : " ", j->spec);
+}
+
+static void sizes_text(ehm_str *b, const ehm_data_summary *o, const looked *k) {
+    ehm_str_addf(b, "\nsizes of %lld looked at: %dx%d to %dx%d", (long long)o->n_sampled, k->least_w, k->least_h, k->most_w, k->most_h);
+    if (k->n_wide && k->n_tall) ehm_str_addf(b, " (%lld wide, %lld tall)", (long long)k->n_wide, (long long)k->n_tall);
+    ehm_str_addf(b, ", median short side %d", o->median_short_side);
+}
+
 static void summary_text(const ehm_dataset *ds, ehm_data_summary *o, const looked *k) {
     ehm_str b = {0};
     char num[32];
-    ehm_str_addf(&b, "%s pictures", ehm_format_count(o->n, num));
-    for (int32_t i = 0; i < ds->n_sources && i < 4; i++)
-        ehm_str_addf(&b, "%s%s %s", i ? ", " : " from ", ds->v[i].s->kind->name, ds->v[i].spec);
+    ehm_str_addf(&b, "%s picture%s", ehm_format_count(o->n, num), plural(o->n));
+    for (int32_t i = 0; i < ds->n_sources && i < 4; i++) {
+        ehm_str_add(&b, i ? ", " : " from ");
+        source_text(&b, &ds->v[i]);
+    }
     if (ds->n_sources > 4) ehm_str_addf(&b, ", and %d more", ds->n_sources - 4);
-    if (o->n_ignored) ehm_str_addf(&b, "\n%s other files are ignored", ehm_format_count(o->n_ignored, num));
+    if (o->n_ignored) ehm_str_addf(&b, "\n%s other file%s ignored", ehm_format_count(o->n_ignored, num), o->n_ignored == 1 ? " is" : "s are");
+    if (o->n_left_out) {
+        ehm_str_addc(&b, '\n');
+        left_out_text(ds, &b);
+    }
     int64_t n_none = 0;
     for (int64_t i = 0; i < ds->n; i++) n_none += ds->labels[i] < 0;
     if (o->n_classes) {
-        ehm_str_addf(&b, "\n%d classes, %lld to %lld pictures each", o->n_classes,
-                     (long long)o->n_per_class_min, (long long)o->n_per_class_max);
-        if (n_none) ehm_str_addf(&b, "; %lld pictures have none", (long long)n_none);
+        ehm_str_addf(&b, "\n%d class%s, ", o->n_classes, o->n_classes == 1 ? "" : "es");
+        if (o->n_per_class_min < o->n_per_class_max) ehm_str_addf(&b, "%lld to ", (long long)o->n_per_class_min);
+        ehm_str_addf(&b, "%lld picture%s each", (long long)o->n_per_class_max, plural(o->n_per_class_max));
+        if (n_none) ehm_str_addf(&b, "; %lld picture%s none", (long long)n_none, n_none == 1 ? " has" : "s have");
         ehm_str_addf(&b, ": ");
         for (int32_t i = 0; i < o->n_classes && i < 10; i++)
             ehm_str_addf(&b, "%s%.40s", i ? ", " : "", ds->classes[i]);
@@ -843,8 +929,7 @@ static void summary_text(const ehm_dataset *ds, ehm_data_summary *o, const looke
     } else {
         ehm_str_add(&b, "\nno labels");
     }
-    ehm_str_addf(&b, "\nsizes of %lld looked at: %dx%d to %dx%d, median short side %d",
-                 (long long)o->n_sampled, o->min_w, o->min_h, o->max_w, o->max_h, o->median_short_side);
+    sizes_text(&b, o, k);
     ehm_str_add(&b, "\nformats: ");
     tally_text(&b, k->format, 16);
     ehm_str_add(&b, "\nchannels: ");
@@ -854,9 +939,12 @@ static void summary_text(const ehm_dataset *ds, ehm_data_summary *o, const looke
         ehm_str_addf(&b, "\nfloating-point values from %g to %g, taken as they are", (double)o->value_min,
                      (double)o->value_max);
     if (k->n_alpha)
-        ehm_str_addf(&b, "\n%lld have an alpha channel: %s", (long long)k->n_alpha,
+        ehm_str_addf(&b, "\n%lld %s an alpha channel: %s", (long long)k->n_alpha, k->n_alpha == 1 ? "has" : "have",
                      ds->opt.alpha ? ds->opt.alpha : "drop");
-    if (k->n_icc) ehm_str_addf(&b, "\n%lld have a colour profile, which is ignored", (long long)k->n_icc);
+    if (k->n_icc) ehm_str_addf(&b, "\n%lld %s a colour profile, which is ignored", (long long)k->n_icc, k->n_icc == 1 ? "has" : "have");
+    if (o->n_turned)
+        ehm_str_addf(&b, "\n%lld of those looked at %s turned by EXIF orientation, which is ignored; exiftran -ai or mogrify -auto-orient turns the files upright",
+                     (long long)o->n_turned, o->n_turned == 1 ? "is" : "are");
     if (o->has_label_maps)
         ehm_str_addf(&b, "\nlabel maps of %d classes, value %d ignored", ds->n_map_classes, ds->ignore_label);
     if (o->has_boxes) ehm_str_addf(&b, "\nboxes of %d classes", ds->n_box_classes);
@@ -870,6 +958,7 @@ static void summary_text(const ehm_dataset *ds, ehm_data_summary *o, const looke
 ehm_code ehm_dataset_summary(ehm_dataset *ds, ehm_data_summary *out, ehm_err *err) {
     *out = (ehm_data_summary){.n = ds->n,
                               .n_ignored = ds->n_ignored,
+                              .n_left_out = ehm_dataset_n_left_out(ds),
                               .n_classes = ds->n_classes,
                               .channels = ds->channels,
                               .type = ds->is_u8 ? EHM_U8 : EHM_F32};

@@ -27,7 +27,8 @@ char *ehm_names_add(ehm_names *p, const char *s, size_t n) {
 }
 
 uint8_t ehm_member_what(const uint8_t *head, size_t n) {
-    return ehm_image_format(head, n) ? EHM_MEMBER_PICTURE : EHM_MEMBER_OTHER;
+    const char *format = ehm_image_format(head, n);
+    return !format ? EHM_MEMBER_OTHER : ehm_image_conversion(format) ? EHM_MEMBER_FOREIGN : EHM_MEMBER_PICTURE;
 }
 
 bool ehm_name_hidden(const char *path) {

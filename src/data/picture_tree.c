@@ -89,7 +89,7 @@ static char *only_folder(builder *b, const char *prefix) {
     size_t n = 0, n_prefix = strlen(prefix);
     for (int64_t i = 0; i < b->f->n; i++) {
         const char *name = rel(b, i);
-        if (b->f->v[i].what != EHM_MEMBER_PICTURE || strncmp(name, prefix, n_prefix)) continue;
+        if (b->f->v[i].what == EHM_MEMBER_OTHER || strncmp(name, prefix, n_prefix)) continue;
         const char *slash = strchr(name + n_prefix, '/');
         if (!slash) return NULL;
         if (!found) {
@@ -112,7 +112,7 @@ static ehm_code subset_error(builder *b, const char *subset) {
         char *top = NULL;
         if (!strncmp(name, "ImageSets/Main/", 15) && ehm_ends(name, ".txt"))
             top = ehm_arena_strndup(b->a, name + 15, strlen(name + 15) - 4);
-        else if (b->f->v[i].what == EHM_MEMBER_PICTURE)
+        else if (b->f->v[i].what != EHM_MEMBER_OTHER)
             top = ehm_arena_strndup(b->a, name, (size_t)(slash - name));
         if (!top) continue;
         for (int32_t k = 0; k < n; k++) known |= !strcmp(names[k], top);
@@ -154,7 +154,7 @@ static ehm_code choose_part(builder *b, const char *subset) {
         char *set = ehm_arena_printf(b->a, "%sImageSets/Main/%s.txt", p, subset);
         if (!prefix || !set) return no_memory(b);
         for (int64_t i = 0; i < b->f->n; i++) {
-            if (b->f->v[i].what == EHM_MEMBER_PICTURE && ehm_starts(rel(b, i), prefix)) {
+            if (b->f->v[i].what != EHM_MEMBER_OTHER && ehm_starts(rel(b, i), prefix)) {
                 b->prefix = prefix;
                 b->n_prefix = strlen(prefix);
                 return EHM_OK;
@@ -280,7 +280,7 @@ static bool is_sample_picture(const builder *b, int64_t i) {
     size_t n = key_len(b->f->v[i].name);
     int64_t best = -1;
     for (int64_t k = sample_begin(b, i); k < b->f->n && !strncmp(b->f->v[k].name, b->f->v[i].name, n); k++) {
-        if (b->f->v[k].what != EHM_MEMBER_PICTURE || !same_sample(b, i, k)) continue;
+        if (b->f->v[k].what == EHM_MEMBER_OTHER || !same_sample(b, i, k)) continue;
         bool plain = b->f->v[k].name[n] == '.' && !strchr(b->f->v[k].name + n + 1, '.');
         if (plain) return k == i;
         if (best < 0) best = k;
@@ -576,8 +576,32 @@ static ehm_code class_labels(builder *b, bool by_list) {
 
 static int64_t count_candidates(const builder *b) {
     int64_t n = 0;
-    for (int64_t i = 0; i < b->f->n; i++) n += b->f->v[i].what == EHM_MEMBER_PICTURE && under(b, i);
+    for (int64_t i = 0; i < b->f->n; i++) n += b->f->v[i].what != EHM_MEMBER_OTHER && under(b, i);
     return n;
+}
+
+/* Those of a format that no build reads, among others: known now, they are no bad files later. */
+static ehm_code leave_out_foreign(builder *b, int64_t *xml_of) {
+    ehm_tree_source *t = b->t;
+    int64_t n_foreign = 0, n = 0;
+    for (int64_t i = 0; i < t->n; i++) n_foreign += b->f->v[t->v[i].member].what == EHM_MEMBER_FOREIGN;
+    if (!n_foreign || n_foreign == t->n) return EHM_OK;
+    ehm_left_out *out = EHM_NEW_N(b->a, ehm_left_out, n_foreign);
+    if (!out) return no_memory(b);
+    for (int64_t i = 0; i < t->n; i++) {
+        int64_t member = t->v[i].member;
+        if (b->f->v[member].what == EHM_MEMBER_FOREIGN) {
+            ehm_bytes head;
+            EHM_TRY(ehm_files_read(b->f, member, EHM_SNIFF_BYTES, &head, b->a, b->err));
+            const char *format = ehm_image_format(head.data, head.len);
+            out[t->base.n_left_out++] = (ehm_left_out){b->f->v[member].name, format ? format : "?"};
+        } else {
+            t->v[n] = t->v[i], xml_of[n] = xml_of[i], b->at[n] = b->at[i];
+            n++;
+        }
+    }
+    t->n = n, t->base.left_out = out;
+    return EHM_OK;
 }
 
 static ehm_code pick_pictures(builder *b, int64_t **xml_of) {
@@ -592,13 +616,13 @@ static ehm_code pick_pictures(builder *b, int64_t **xml_of) {
     b->pair_in = EHM_NEW_N(b->a, bool, b->f->n_tars + 1);
     if (!b->pair_in) return no_memory(b);
     for (int64_t i = 0; i < b->f->n; i++) {
-        if (b->f->v[i].what != EHM_MEMBER_PICTURE || !under(b, i)) continue;
+        if (b->f->v[i].what == EHM_MEMBER_OTHER || !under(b, i)) continue;
         pair_of(b, b->f->v[i].name, &p);
         if (p.pair) b->pair_in[b->f->v[i].i_tar] = true;
     }
     p = (pairing){0};
     for (int64_t i = 0; i < b->f->n; i++) {
-        if (b->f->v[i].what != EHM_MEMBER_PICTURE || !under(b, i)) continue;
+        if (b->f->v[i].what == EHM_MEMBER_OTHER || !under(b, i)) continue;
         const char *name = b->f->v[i].name;
         bool pairs = b->pair_in[b->f->v[i].i_tar];
         if (pairs) pair_of(b, name, &p);
@@ -620,7 +644,7 @@ static ehm_code pick_pictures(builder *b, int64_t **xml_of) {
         b->any_class |= classes;
         (*xml_of)[t->n++] = xml;
     }
-    return EHM_OK;
+    return leave_out_foreign(b, *xml_of);
 }
 
 static ehm_code nothing_there(builder *b) {
@@ -633,7 +657,7 @@ static ehm_code nothing_there(builder *b) {
         n_tar += is_tar;
         if (is_tar && !tar) tar = name;
         n_bin += ehm_ends_nocase(name, ".bin") || ehm_ends_nocase(name, ".npy") || strstr(name, "idx3-ubyte");
-        n_other += b->f->v[i].what != EHM_MEMBER_PICTURE;
+        n_other += b->f->v[i].what == EHM_MEMBER_OTHER;
     }
     if (n_tar && b->f->is_tar)
         EHM_HINT(b->err, "there are %lld tars in it: unpack it and give those", (long long)n_tar);
@@ -723,7 +747,7 @@ static ehm_code build(builder *b) {
     EHM_TRY(choose_part(b, t->subset));
     EHM_TRY(pick_pictures(b, &xml_of));
     if (t->n == 0) return nothing_there(b);
-    if (b->only_file && t->n < b->n_only) {
+    if (b->only_file && t->n + t->base.n_left_out < b->n_only) {
         ehm_log(EHM_LOG_WARN, "%s: %s names %d pictures, %lld of them are there", t->path, b->only_file,
                 b->n_only, (long long)t->n);
     }
@@ -806,6 +830,15 @@ ehm_code ehm_picture_tree_head(ehm_source *s, int64_t i, size_t n_max, ehm_bytes
                                ehm_err *err) {
     const ehm_tree_source *t = (const ehm_tree_source *)s;
     return ehm_files_read(t->files, t->v[i].member, n_max, out, a, err);
+}
+
+bool ehm_picture_tree_file(const ehm_source *s, int64_t i, ehm_str *path) {
+    const ehm_tree_source *t = (const ehm_tree_source *)s;
+    const ehm_files *f = t->files;
+    if (f->is_tar) return false;
+    size_t n = strlen(f->root);
+    ehm_str_addf(path, "%s%s%s", f->root, n && f->root[n - 1] != '/' ? "/" : "", f->v[t->v[i].member].name);
+    return true;
 }
 
 ehm_code ehm_picture_tree_extras(ehm_source *s, int64_t i, ehm_sample *out, uint32_t want, ehm_arena *a,

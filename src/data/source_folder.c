@@ -309,4 +309,5 @@ const ehm_source_kind ehm_source_folder = {
     .extras = ehm_picture_tree_extras,
     .close = ehm_picture_tree_close,
     .head = ehm_picture_tree_head,
+    .file = ehm_picture_tree_file,
 };

@@ -13,7 +13,7 @@
 
 extern const ehm_source_kind ehm_source_list;
 
-typedef struct { const char *name, *path, *word; int64_t n_bytes; int32_t label; } entry;
+typedef struct { const char *name, *path, *word, *foreign; int64_t n_bytes; int32_t label; } entry; /* foreign: a format that no build reads */
 typedef struct { ehm_source base; entry *v; int64_t n; } list_source;
 
 enum { LOOK_BYTES = 4096 };
@@ -69,7 +69,9 @@ static bool look(entry *e) {
     ssize_t n = ok ? pread(fd, head, sizeof head, 0) : -1;
     close(fd);
     e->n_bytes = ok ? st.st_size : 0;
-    return ok && (n < 0 || ehm_image_format(head, (size_t)n));
+    const char *format = ok && n >= 0 ? ehm_image_format(head, (size_t)n) : NULL;
+    e->foreign = ehm_image_conversion(format) ? format : NULL;
+    return ok && (n < 0 || format);
 }
 
 static ehm_code read_lines(list_source *s, const char *path, ehm_arena *a, ehm_err *err) {
@@ -108,6 +110,21 @@ static ehm_code read_lines(list_source *s, const char *path, ehm_arena *a, ehm_e
     if (!s->n)
         return EHM_FAIL(err, EHM_E_FORMAT, "%s: names no pictures (%lld files that are none by content)",
                         path, (long long)s->base.n_ignored);
+    return EHM_OK;
+}
+
+/* As in a folder: among pictures that can be read they are left out. */
+static ehm_code leave_out_foreign(list_source *s, const char *path, ehm_arena *a, ehm_err *err) {
+    int64_t n_foreign = 0, n = 0;
+    for (int64_t i = 0; i < s->n; i++) n_foreign += s->v[i].foreign != NULL;
+    if (!n_foreign || n_foreign == s->n) return EHM_OK;
+    ehm_left_out *out = EHM_NEW_N(a, ehm_left_out, n_foreign);
+    if (!out) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory", path);
+    for (int64_t i = 0; i < s->n; i++) {
+        if (s->v[i].foreign) out[s->base.n_left_out++] = (ehm_left_out){s->v[i].name, s->v[i].foreign};
+        else s->v[n++] = s->v[i];
+    }
+    s->n = n, s->base.left_out = out;
     return EHM_OK;
 }
 
@@ -189,6 +206,8 @@ static ehm_code list_open(ehm_source **out, const char *path, const char *subset
         else s->v[n++] = s->v[i];
     }
     s->n = n;
+    EHM_TRY(leave_out_foreign(s, path, a, err));
+    n = s->n;
     for (int64_t i = 0; i < n; i++) {
         int64_t v;
         n_words += s->v[i].word != NULL;
@@ -222,6 +241,11 @@ static ehm_code read_one(ehm_source *s, int64_t i, ehm_source_data *out, ehm_are
     return head(s, i, 0, &out->bytes, a, err);
 }
 
+static bool file(const ehm_source *s, int64_t i, ehm_str *path) {
+    ehm_str_add(path, ((const list_source *)s)->v[i].path);
+    return true;
+}
+
 static void close_list(ehm_source *s) { (void)s; }
 
 const ehm_source_kind ehm_source_list = {
@@ -234,4 +258,5 @@ const ehm_source_kind ehm_source_list = {
     .read = read_one,
     .close = close_list,
     .head = head,
+    .file = file,
 };

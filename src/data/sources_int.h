@@ -14,7 +14,7 @@ typedef struct { ehm_arena *a; char *at; size_t left; } ehm_names;
 char *ehm_names_add(ehm_names *p, const char *s, size_t n); /* NULL: no memory */
 
 /* ---- members ---- */
-enum { EHM_MEMBER_OTHER = 0, EHM_MEMBER_PICTURE };
+enum { EHM_MEMBER_OTHER = 0, EHM_MEMBER_PICTURE, EHM_MEMBER_FOREIGN /* a picture of a format that no build reads */ };
 typedef struct {
     const char *name;       /* path inside the set, '/' between parts, never "." or ".." in it */
     int64_t n_bytes, offset;
@@ -53,6 +53,7 @@ ehm_code ehm_picture_tree_head(ehm_source *s, int64_t i, size_t n_max, ehm_bytes
                                ehm_err *err);
 ehm_code ehm_picture_tree_extras(ehm_source *s, int64_t i, ehm_sample *out, uint32_t want, ehm_arena *a,
                                  ehm_err *err);
+bool ehm_picture_tree_file(const ehm_source *s, int64_t i, ehm_str *path);
 void ehm_picture_tree_close(ehm_source *s);
 
 /* Per picture of a tree. */

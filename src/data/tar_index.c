@@ -198,7 +198,7 @@ static void follow_run(indexer *x, const ehm_member *m) {
         }
     }
     if (!dot) return;
-    if (m->what == EHM_MEMBER_PICTURE) x->run_picture = true;
+    if (m->what != EHM_MEMBER_OTHER) x->run_picture = true;
     if (!strcasecmp(dot, ".cls") || !strcasecmp(dot, ".json") || !strcasecmp(dot, ".txt")) x->run_meta = true;
     if (x->run_picture && x->run_meta) x->f->is_wds = true;
 }

@@ -22,7 +22,8 @@ enum {
     HARMLESS_EXTRA = 16, /* padding bytes that some cameras and ImageNet files have before a marker */
     /* what upsampling may look at around a crop, rounded up generously: two blocks of 4:2:0 */
     MARGIN_PX = 32,
-    ROWS_AT_ONCE = 16
+    ROWS_AT_ONCE = 16,
+    EXIF_BYTES = 0xffff /* the tag stands at the front, but nothing says that it must */
 };
 
 typedef struct {
@@ -105,8 +106,14 @@ static ehm_code check_components(reader *r, ehm_err *err) {
 
 static bool has_icc(const reader *r) {
     for (jpeg_saved_marker_ptr m = r->c.marker_list; m; m = m->next)
-        if (m->data_length >= 12 && !memcmp(m->data, "ICC_PROFILE", 12)) return true;
+        if (m->marker == JPEG_APP0 + 2 && m->data_length >= 12 && !memcmp(m->data, "ICC_PROFILE", 12)) return true;
     return false;
+}
+
+static uint8_t orientation(const reader *r) {
+    for (jpeg_saved_marker_ptr m = r->c.marker_list; m; m = m->next)
+        if (m->marker == JPEG_APP0 + 1 && m->data_length >= 6 && !memcmp(m->data, "Exif\0\0", 6)) return ehm_exif_orientation(m->data, m->data_length);
+    return 0;
 }
 
 static ehm_code probe(ehm_image_info *out, const uint8_t *data, size_t n, ehm_err *err) {
@@ -119,12 +126,14 @@ static ehm_code probe(ehm_image_info *out, const uint8_t *data, size_t n, ehm_er
     }
     start(&r, data, n, err);
     jpeg_save_markers(&r.c, JPEG_APP0 + 2, 16);
+    jpeg_save_markers(&r.c, JPEG_APP0 + 1, EXIF_BYTES);
     jpeg_read_header(&r.c, TRUE);
     ehm_code rc = check_components(&r, err);
     out->w = (int32_t)r.c.image_width;
     out->h = (int32_t)r.c.image_height;
     out->c = r.c.num_components == 1 ? 1 : 3;
     out->has_icc = has_icc(&r);
+    out->orientation = orientation(&r);
     jpeg_destroy_decompress(&r.c);
     return rc;
 }

@@ -52,6 +52,16 @@ bool ehm_image_readable(const char *format) {
     return false;
 }
 
+const char *ehm_image_conversion(const char *format) {
+    for (int32_t i = 0; format && i < N_CODECS; i++)
+        if (!strcmp(codecs[i]->format, format)) return NULL;
+    if (!format) return NULL;
+    return !strcmp(format, "heic")   ? "heif-convert -q 95 FILE.heic FILE.jpg"
+           : !strcmp(format, "avif") ? "avifdec FILE.avif FILE.png"
+           : !strcmp(format, "jxl")  ? "djxl FILE.jxl FILE.png"
+                                     : "magick FILE FILE.png";
+}
+
 static ehm_code refuse(const uint8_t *data, size_t n, ehm_err *err) {
     const char *format = data ? known_of(data, n) : NULL;
     if (!format) {
@@ -59,10 +69,7 @@ static ehm_code refuse(const uint8_t *data, size_t n, ehm_err *err) {
         return EHM_FAIL(err, EHM_E_FORMAT, "no picture: the first bytes fit no known format (%zu bytes)", n);
     }
     ehm_code rc = EHM_FAIL(err, EHM_E_UNSUPPORTED, "%s pictures cannot be read", format);
-    if (!strcmp(format, "heic")) EHM_HINT(err, "convert it first: heif-convert -q 95 FILE.heic FILE.jpg");
-    else if (!strcmp(format, "avif")) EHM_HINT(err, "convert it first: avifdec FILE.avif FILE.png");
-    else if (!strcmp(format, "jxl")) EHM_HINT(err, "convert it first: djxl FILE.jxl FILE.png");
-    else EHM_HINT(err, "convert it first: magick FILE FILE.png");
+    EHM_HINT(err, "convert it first: %s", ehm_image_conversion(format));
     return rc;
 }
 

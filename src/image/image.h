@@ -10,7 +10,7 @@
  *
  * Pixels equal what Pillow gives after convert("L") or convert("RGB"). What is ignored, as Pillow's open +
  * convert ignores it: colour profiles (ehm_image_info.has_icc tells), gamma, and the EXIF orientation of
- * JPEG, PNG and WebP; a TIFF's orientation tag is applied (Pillow does). Only the first page or frame of a
+ * JPEG (ehm_image_info.orientation tells), PNG and WebP; a TIFF's orientation tag is applied (Pillow does). Only the first page or frame of a
  * file is read.
  */
 #ifndef EHM_IMAGE_IMAGE_H
@@ -32,6 +32,7 @@ typedef struct {
     ehm_dtype type;
     const char *format;
     bool has_alpha, has_icc;
+    uint8_t orientation; /* of a JPEG's EXIF block, which is not applied: 1 upright, 2 to 8 turned or mirrored; 0: it has none */
 } ehm_image_info;
 
 typedef struct {
@@ -47,6 +48,8 @@ typedef struct {
  * picture. 32 bytes are enough to tell. True of ehm_image_readable(format): this build has the decoder. */
 const char *ehm_image_format(const uint8_t *data, size_t n);
 bool ehm_image_readable(const char *format);
+/* A way to convert one of those that no build reads ("heif-convert ..."); NULL for formats that some build reads. */
+const char *ehm_image_conversion(const char *format);
 
 /* Reads the header alone; works on the file's first bytes if they hold it. out->w,h,c,type as decode
  * (whole) would give. Errors: EHM_E_FORMAT (no picture, broken header), EHM_E_UNSUPPORTED (format, or

@@ -32,6 +32,9 @@ ehm_code ehm_want_check(ehm_want *want, int64_t w, int64_t h, int64_t c, ehm_dty
 /* Pillow's CMYK to RGB for n pixels; src has 4 bytes a pixel. inverted: 255 means no ink (Adobe JPEG). */
 void ehm_cmyk_to_rgb(uint8_t *dst, const uint8_t *src, size_t n, bool inverted);
 
+/* Orientation 1 to 8 (IFD0, tag 0x0112) of an EXIF block, which begins "Exif\0\0"; 0: it has none that could be read. Any bytes may be asked about. */
+uint8_t ehm_exif_orientation(const uint8_t *data, size_t n);
+
 /* a * b / 255 rounded, Pillow's MULDIV255; exact for a, b in 0..255. */
 static inline uint32_t ehm_muldiv255(uint32_t a, uint32_t b) {
     uint32_t t = a * b + 128;

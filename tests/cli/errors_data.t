@@ -76,7 +76,7 @@ $ ehm data pictures#
 ehm: pictures#: a part's name is missing after #
 [2]
 $ ehm data pictures#cat | head -1
-1 pictures from folder pictures#cat
+1 picture from folder pictures#cat
 
 # Lists: the line that names nothing.
 $ printf 'pictures/cat/1.ppm\nnot/there.ppm\n' >list.txt && ehm data list.txt

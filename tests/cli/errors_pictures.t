@@ -19,8 +19,14 @@ checked: every file read in ..., 3 bad
   images/cat/three.jpg: JPEG data ends early (after 3 bytes)
 near-duplicates: ...
 ...
+ehm: set: 3 of 14 pictures cannot be read
+  hint:  training goes on without bad files up to a share of --max-bad
+[1]
 $ ehm data set --check --json --quiet
 {"data": "set", ..."count": 14, "ignored": 3, ..."bad": 3, "bad_files": [{"name": "images/cat/half.jpg", "reason": "JPEG data ends early (after 700 bytes)"}, ...
+ehm: set: 3 of 14 pictures cannot be read
+  hint:  ...
+[1]
 
 # A picture of too many pixels is a bad file, and the way out is said.
 $ ehm data set --check --max-pixels 1024 --quiet
@@ -28,6 +34,9 @@ $ ehm data set --check --max-pixels 1024 --quiet
 checked: every file read in ..., 4 bad
   images/cat/good.jpg: picture of ... px is over the limit of 1024 pixels; --max-pixels raises the limit
 ...
+ehm: set: 4 of 14 pictures cannot be read
+  hint:  ...
+[1]
 
 # In training they are replaced and listed once each; the share that is permitted ends it.
 $ ehm pretrain --data set --preset pico --batch-size 7 --steps 8 --out run --quiet
@@ -58,7 +67,7 @@ f.tsv: file and label of each row
 $ wc -l <f.tsv
 12
 $ ehm draw reconstruct --model run2 --image set --count 5 --out d.png
-warning: left out: images/cat/half.jpg: JPEG data ends early (after 700 bytes)
+warning: left out: images/cat/three.jpg: JPEG data ends early (after 3 bytes)
 ...
 d.png: 5 pictures, ...
 $ ehm embed --model run2 --data set/images/cat/half.jpg --out f.npy

@@ -56,6 +56,57 @@ TEST(source_folder, flat_wrapped_and_single) {
     ehm_dataset_close(ds);
 }
 
+/* Formats that no build reads: left out among others, in a folder, a tar and a list; alone they stay, and fail as they are read. */
+TEST(source_folder, foreign_formats) {
+    static const char heic[] = "\0\0\0\030ftypheic\0\0\0\0mif1heic";
+    put_ppm(in_tmp("f/a/1.ppm"), 4, 3, 3, 1);
+    put_ppm(in_tmp("f/b/2.ppm"), 4, 3, 3, 2);
+    put_file(in_tmp("f/a/0.jpg"), heic, sizeof heic - 1);
+    put_file(in_tmp("f/b/3.heic"), heic, sizeof heic - 1);
+    put_text(in_tmp("f/list.txt"), "b/3.heic\tb\na/1.ppm\ta\n");
+    put_file(in_tmp("alone/3.heic"), heic, sizeof heic - 1);
+    ehm_dataset *ds = NULL;
+    ehm_err err = {0};
+    ehm_data_summary sum;
+    REQUIRE_OK(open_set(&ds, in_tmp("f"), &err), &err);
+    CHECK(ehm_dataset_count(ds) == 2 && ehm_dataset_n_left_out(ds) == 2 && ehm_dataset_n_classes(ds) == 2);
+    CHECK_STR(ehm_dataset_left_out(ds, 0).name, "a/0.jpg");
+    CHECK_STR(ehm_dataset_left_out(ds, 1).name, "b/3.heic");
+    CHECK_STR(ehm_dataset_left_out(ds, 1).format, "heic");
+    CHECK(!ehm_dataset_left_out(ds, 2).name);
+    CHECK(first_value(ds, 0) == 1 && first_value(ds, 1) == 2 && ehm_dataset_label(ds, 1) == 1);
+    REQUIRE_OK(ehm_dataset_summary(ds, &sum, &err), &err);
+    CHECK(sum.n_left_out == 2 && sum.n_ignored == 1 && strstr(sum.text, "2 more pictures are left out: heic cannot be read, such as a/0.jpg; to convert it: heif-convert"));
+    ehm_dataset_close(ds);
+    REQUIRE_OK(open_set(&ds, in_tmp("f/list.txt"), &err), &err);
+    CHECK(ehm_dataset_count(ds) == 1 && ehm_dataset_n_left_out(ds) == 1 && ehm_dataset_n_classes(ds) == 1);
+    ehm_dataset_close(ds);
+    CHECK_FAILS(open_set(&ds, in_tmp("alone"), &err), &err, EHM_E_UNSUPPORTED, "heic pictures cannot be read");
+    CHECK_FAILS(open_set(&ds, in_tmp("f/b/3.heic"), &err), &err, EHM_E_UNSUPPORTED, "heic pictures cannot be read");
+}
+
+TEST(source_folder, words_of_a_summary) {
+    put_ppm(in_tmp("w/wide.ppm"), 8, 4, 3, 1);
+    put_ppm(in_tmp("w/tall.ppm"), 3, 9, 3, 1);
+    put_text(in_tmp("w/notes"), "x");
+    ehm_dataset *ds = NULL;
+    ehm_err err = {0};
+    ehm_data_summary sum;
+    REQUIRE_OK(open_set(&ds, in_tmp("w"), &err), &err);
+    REQUIRE_OK(ehm_dataset_summary(ds, &sum, &err), &err);
+    CHECK(strstr(sum.text, "\n1 other file is ignored\n") && strstr(sum.text, "looked at: 3x9 to 8x4 (1 wide, 1 tall), median short side 4"));
+    CHECK(sum.min_w == 3 && sum.max_w == 8 && sum.min_h == 4 && sum.max_h == 9);
+    ehm_dataset_close(ds);
+    REQUIRE_OK(open_set(&ds, in_tmp("w/wide.ppm"), &err), &err);
+    REQUIRE_OK(ehm_dataset_summary(ds, &sum, &err), &err);
+    CHECK(ehm_starts(sum.text, "1 picture from folder "));
+    ehm_dataset_close(ds);
+    REQUIRE_OK(open_set(&ds, "scenes:1:12:16", &err), &err);
+    REQUIRE_OK(ehm_dataset_summary(ds, &sum, &err), &err);
+    CHECK(ehm_starts(sum.text, "12 pictures from scenes:1:12:16\n") && strstr(sum.text, "classes, 1 picture each"));
+    ehm_dataset_close(ds);
+}
+
 TEST(source_folder, splits_and_parts) {
     put_ppm(in_tmp("s/train/b/1.ppm"), 4, 3, 1, 1);
     put_ppm(in_tmp("s/train/a/1.ppm"), 4, 3, 1, 2);

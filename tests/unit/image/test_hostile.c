@@ -18,6 +18,7 @@ static void feed(const uint8_t *data, size_t n, ehm_arena *a) {
     memcpy(copy, data, n);
     ehm_code rc = ehm_image_probe(&info, copy, n, &err);
     CHECK(rc == EHM_OK || err.what[0]);
+    CHECK(info.orientation <= 8);
     err = (ehm_err){0};
     rc = ehm_image_decode(&im, copy, n, &(ehm_decode_opt){.max_pixels = MAX_PIXELS}, a, &err);
     CHECK(rc ? err.what[0] && err.code == rc && !im.px : im.w > 0 && im.h > 0 && im.px != NULL);
