@@ -58,10 +58,11 @@ ehm_dataset_opt ehm_draw_reading(const ehm_config *c, int32_t channels) {
                              .limit = EHM_IS_AUTO(c->limit) ? 0 : c->limit};
 }
 
-/* How many pictures are drawn, and room for their names. */
+/* How many pictures are drawn and which, and room for their names. */
 static ehm_code want(ehm_draw_input *in, const ehm_config *c, ehm_arena *a, ehm_err *err) {
     int64_t all = ehm_dataset_count(in->pictures), n = EHM_IS_AUTO(c->count) ? (c->each ? all : SHEET_PICTURES) : c->count;
     in->n_wanted = n < all ? n : all;
+    in->spread = !ehm_dataset_of_single(in->pictures);
     if (!c->each && in->n_wanted > SHEET_PICTURES_MAX) {
         EHM_FAIL(err, EHM_E_CONFIG, "--count %lld: a sheet of more than %d pictures cannot be read", (long long)n, SHEET_PICTURES_MAX);
         EHM_HINT(err, "--each writes one file a picture");
@@ -155,7 +156,7 @@ ehm_code ehm_draw_rows(ehm_draw_input *in, const ehm_study_source *src, ehm_draw
     rows r = {.in = in, .fn = fn, .ctx = ctx};
     int64_t n;
     in->series.n_expected = in->n_wanted;
-    EHM_TRY(ehm_study_each(&n, src, in->n_wanted, false, one_row, &r, err));
+    EHM_TRY(ehm_study_each(&n, src, in->n_wanted, in->spread, one_row, &r, err));
     if (!in->series.each && !(in->series.note = note_of(in->model, &r.last, a))) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for a footnote");
     return ehm_series_end(&in->series, err);
 }
@@ -221,8 +222,9 @@ const ehm_command ehm_cmd_draw = {
     .words = words,
     .details = "Pictures are shown as the model sees them: fitted to its input as its run did, whatever their size; each drawing says how. One channel is grey, "
                "two are red and cyan, of more the first three are red, green and blue; --show-channels picks others.\n\n"
-               "--image takes a picture, a folder, a list of paths (.txt) or any other set, and may be repeated. Without --each the first --count pictures come on "
-               "one sheet; with it each picture becomes a file of the folder --out, named after it.\n\n"
+               "--image takes a picture, a folder, a list of paths (.txt) or any other set, and may be repeated. Without --each --count pictures come on "
+               "one sheet, spread evenly over the set in its order, or the first ones where --image names single pictures one by one; with --each every "
+               "picture becomes a file of the folder --out, named after it.\n\n"
                "masks: rules that look at no picture need neither --model nor --image, only --grid. With a model the rule and its options are those of the model's "
                "run unless given. --count is how many masks a value of --progress gets.\n\n"
                "reconstruct: with norm-pix the model predicts each patch up to its mean and contrast. --unnorm patch puts back the hidden patch's own (which the "

@@ -55,7 +55,7 @@ static ehm_code numbers(job *j, const ehm_study_source *src, const ehm_config *c
     int64_t n, maps = v->num_heads + 2;
     j->numbers = EHM_NEW_N(a, float, j->in->n_wanted * maps * v->n_patches);
     if (!j->numbers) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the attention of %lld pictures", (long long)j->in->n_wanted);
-    EHM_TRY(ehm_study_each(&n, src, j->in->n_wanted, false, keep_one, j, err));
+    EHM_TRY(ehm_study_each(&n, src, j->in->n_wanted, j->in->spread, keep_one, j, err));
     EHM_TRY(ehm_dir_make_for(c->out, err));
     return ehm_npy_write(c->out, "<f4", 4, (int64_t[]){n, maps, v->grid_h, v->grid_w}, j->numbers, err);
 }

@@ -22,7 +22,7 @@ typedef struct {
 static ehm_code learn(job *j, int32_t layer, ehm_err *err) {
     ehm_study_source src = {.model = j->in->model, .pictures = j->in->pictures, .shown = &j->in->shown};
     ehm_dataset *other = NULL;
-    if (!j->c->basis_from.n) return ehm_feature_basis_learn(&j->basis, layer, &src, j->in->n_wanted, false, j->a, err);
+    if (!j->c->basis_from.n) return ehm_feature_basis_learn(&j->basis, layer, &src, j->in->n_wanted, j->in->spread, j->a, err);
     ehm_dataset_opt reading = ehm_draw_reading(j->c, ehm_model_shape(src.model)->channels);
     reading.limit = 0; /* that is for the pictures drawn */
     EHM_TRY(ehm_dataset_open(&other, &j->c->basis_from, &reading, err));
@@ -86,7 +86,7 @@ static ehm_code draw(job *j, ehm_err *err) {
     int64_t n;
     if (!j->c->each && !(j->maps = EHM_NEW_N(j->a, ehm_feature_map, j->in->n_wanted)))
         return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %lld pictures", (long long)j->in->n_wanted);
-    EHM_TRY(ehm_study_each(&n, &src, j->in->n_wanted, false, draw_one, j, err));
+    EHM_TRY(ehm_study_each(&n, &src, j->in->n_wanted, j->in->spread, draw_one, j, err));
     if (j->c->each) return EHM_OK;
     if (ehm_ends_nocase(j->c->out, ".npy")) return write_numbers(j, err);
     EHM_TRY(sheet_of(&sheet, j, j->maps, j->n, &j->last, j->a, err));

@@ -25,12 +25,15 @@ static ehm_code look(job *j, ehm_err *err) {
         ehm_dataset_opt reading = ehm_draw_reading(c, channels);
         EHM_TRY(ehm_dataset_open(&j->gallery, &c->data, &reading, err));
         EHM_TRY(ehm_vectors_of(&j->g, j->in.model, j->gallery, pool, workers, j->a, err));
-        EHM_TRY(ehm_vectors_of(&j->q, j->in.model, j->in.pictures, pool, workers, j->a, err));
+        if (j->in.n_wanted < ehm_dataset_count(j->in.pictures)) /* of a large folder only the queries are looked at */
+            EHM_TRY(ehm_vectors_of_some(&j->q, j->in.model, j->in.pictures, pool, j->in.n_wanted, j->in.spread, j->a, err));
+        else
+            EHM_TRY(ehm_vectors_of(&j->q, j->in.model, j->in.pictures, pool, workers, j->a, err));
     } else {
         EHM_TRY(ehm_vectors_of(&j->g, j->in.model, j->in.pictures, pool, workers, j->a, err));
-        j->q = j->g;
+        EHM_TRY(ehm_vectors_pick(&j->q, &j->g, j->in.n_wanted, j->in.spread, j->a, err));
     }
-    j->n = j->in.n_wanted < j->q.n ? j->in.n_wanted : j->q.n;
+    j->n = j->q.n;
     if (!(j->near = EHM_NEW_N(j->a, ehm_neighbours, j->n))) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %lld queries", (long long)j->n);
     return ehm_neighbours_find(j->near, &j->q, j->n, &j->g, (int32_t)c->nearest, j->a, err);
 }
@@ -106,12 +109,7 @@ ehm_code ehm_draw_run_neighbours(const ehm_config *c, ehm_out *out, ehm_err *err
     job j = {.c = c, .a = out->arena};
     EHM_TRY(ehm_draw_check_out(c, false, err));
     if (!strcmp(c->pool, "patches")) return EHM_FAIL(err, EHM_E_CONFIG, "--pool patches: pictures are compared by one vector each, cls or mean");
-    ehm_config queries = *c;
-    if (c->data.n && !c->each) { /* of a large folder only the queries are looked at */
-        int64_t n = EHM_IS_AUTO(c->count) ? 8 : c->count;
-        if (EHM_IS_AUTO(c->limit) || n < c->limit) queries.limit = n;
-    }
-    ehm_code rc = ehm_draw_open(&j.in, &queries, true, BATCH, out->arena, err);
+    ehm_code rc = ehm_draw_open(&j.in, c, true, BATCH, out->arena, err);
     if (!rc) rc = look(&j, err);
     if (!rc) rc = draw(&j, err);
     if (!rc && out->json) print_json(out, &j);

@@ -40,7 +40,7 @@ static ehm_code draw(job *j, ehm_err *err) {
     j->loss = EHM_NEW_N(j->a, double, j->in->n_wanted);
     j->r = EHM_NEW_N(j->a, ehm_reconstruction, j->c->each ? 1 : j->in->n_wanted);
     if (!j->loss || !j->r) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %lld pictures", (long long)j->in->n_wanted);
-    EHM_TRY(ehm_study_each(&n, &src, j->in->n_wanted, false, draw_one, j, err));
+    EHM_TRY(ehm_study_each(&n, &src, j->in->n_wanted, j->in->spread, draw_one, j, err));
     if (j->c->each) return EHM_OK;
     EHM_TRY(sheet_of(&sheet, j, j->r, j->n, j->a, err));
     return ehm_draw_sheet(j->in, &sheet, err);

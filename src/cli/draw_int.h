@@ -19,6 +19,7 @@ typedef struct {
     ehm_shown shown;   /* --show-channels */
     ehm_series series;
     int64_t n_wanted;  /* pictures: --count, or what stands for auto */
+    bool spread;       /* these lie evenly over the set; else the first ones, as the user named each by itself */
     const char **names, **files; /* of those drawn so far, series.n or fewer; files with --each alone */
     int64_t n_names;
 } ehm_draw_input;

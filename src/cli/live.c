@@ -98,6 +98,7 @@ static ehm_code draw(look *l, ehm_err *err) {
     rule.source.pictures = ehm_train_dataset(l->at->train), rule.source.quiet = true; /* training tells of what cannot be read itself */
     if (trees) rule.source.needs |= ehm_study_needs_tree(&rule.settings);
     if (rule.source.needs & EHM_MASK_NEEDS_OTHER && ehm_dataset_count(rule.source.pictures) < 2) return EHM_OK;
+    rule.source.n_places = DRAWN + (rule.source.needs & EHM_MASK_NEEDS_OTHER ? 1 : 0); /* the first ones are of one class */
     EHM_TRY(ehm_study_read(s, &n, &rule.source, DRAWN, a, err));
     if (!n) return EHM_OK;
     const char *when = ehm_arena_printf(a, "step %lld, epoch %.1f", (long long)l->at->step, l->at->epoch);

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "draw/sheet.h"
+#include "draw/study.h"
 #include <math.h>
 #include <string.h>
 
@@ -38,15 +39,54 @@ static ehm_code on_batch(void *ctx, const ehm_batch *b, const float *cls, const 
     return EHM_OK;
 }
 
-ehm_code ehm_vectors_of(ehm_vectors *out, ehm_model *m, ehm_dataset *ds, ehm_pooling pool, int32_t n_workers, ehm_arena *a, ehm_err *err) {
-    size_t n = (size_t)ehm_dataset_count(ds), count;
-    *out = (ehm_vectors){.set = ds, .pool = pool, .dim = ehm_model_shape(m)->embed_dim};
+static ehm_code vectors_new(ehm_vectors *out, ehm_dataset *ds, ehm_pooling pool, int32_t dim, int64_t n, ehm_arena *a, ehm_err *err) {
+    size_t count;
+    *out = (ehm_vectors){.set = ds, .pool = pool, .dim = dim};
     if (pool != EHM_POOL_CLS && pool != EHM_POOL_MEAN) return EHM_FAIL(err, EHM_E_ARG, "neighbours by neither class token nor mean of patch tokens");
-    if (!ehm_mul_size(&count, n, (size_t)out->dim)) return no_memory(err);
+    if (!ehm_mul_size(&count, (size_t)n, (size_t)dim)) return no_memory(err);
     out->id = EHM_NEW_N(a, int64_t, n), out->x = EHM_NEW_N(a, float, count);
-    if (!out->id || !out->x) return no_memory(err);
+    return out->id && out->x ? EHM_OK : no_memory(err);
+}
+
+ehm_code ehm_vectors_of(ehm_vectors *out, ehm_model *m, ehm_dataset *ds, ehm_pooling pool, int32_t n_workers, ehm_arena *a, ehm_err *err) {
+    EHM_TRY(vectors_new(out, ds, pool, ehm_model_shape(m)->embed_dim, ehm_dataset_count(ds), a, err));
     EHM_TRY(ehm_model_run_dataset(m, ds, n_workers, false, on_batch, out, err));
     return out->n ? EHM_OK : EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(ds));
+}
+
+typedef struct {
+    ehm_vectors *v;
+    ehm_model *m;
+    float *x; /* [dim] as the model gives it */
+} some;
+
+static ehm_code one_vector(void *ctx, const ehm_study *s, ehm_arena *scratch, ehm_err *err) {
+    some *o = ctx;
+    ehm_vectors *v = o->v;
+    (void)scratch;
+    EHM_TRY(ehm_model_features(o->m, s->pixels, s->type, 1, v->pool, o->x, err));
+    EHM_TRY(unit_length(v->x + v->n * v->dim, o->x, v->dim, s->name, err));
+    v->id[v->n++] = s->i_picture;
+    return EHM_OK;
+}
+
+ehm_code ehm_vectors_of_some(ehm_vectors *out, ehm_model *m, ehm_dataset *ds, ehm_pooling pool, int64_t n, bool spread, ehm_arena *a, ehm_err *err) {
+    some o = {.v = out, .m = m};
+    int64_t n_done;
+    EHM_TRY(vectors_new(out, ds, pool, ehm_model_shape(m)->embed_dim, n < ehm_dataset_count(ds) ? n : ehm_dataset_count(ds), a, err));
+    if (!(o.x = EHM_NEW_N(a, float, out->dim))) return no_memory(err);
+    return ehm_study_each(&n_done, &(ehm_study_source){.model = m, .pictures = ds}, n, spread, one_vector, &o, err);
+}
+
+ehm_code ehm_vectors_pick(ehm_vectors *out, const ehm_vectors *from, int64_t n, bool spread, ehm_arena *a, ehm_err *err) {
+    if (n > from->n) n = from->n;
+    EHM_TRY(vectors_new(out, from->set, from->pool, from->dim, n, a, err));
+    for (; out->n < n; out->n++) {
+        int64_t i = spread ? (int64_t)((double)out->n * (double)from->n / (double)n) : out->n;
+        out->id[out->n] = from->id[i];
+        memcpy(out->x + out->n * out->dim, from->x + i * from->dim, sizeof *out->x * (size_t)out->dim);
+    }
+    return EHM_OK;
 }
 
 /* ---- search ---- */
@@ -60,8 +100,9 @@ static double dot(const float *a, const float *b, int32_t n) {
     return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
+static bool near_enough(const ehm_neighbours *r, int32_t k, double similarity) { return r->n < k || similarity > r->near[k - 1].similarity; }
+
 static void insert(ehm_neighbours *r, int32_t k, int64_t id, double similarity) {
-    if (r->n == k && !(similarity > r->near[k - 1].similarity)) return;
     int32_t at = r->n < k ? r->n++ : k - 1;
     for (; at > 0 && similarity > r->near[at - 1].similarity; at--) r->near[at] = r->near[at - 1];
     r->near[at] = (ehm_neighbour){.id = id, .similarity = similarity};
@@ -82,6 +123,18 @@ static ehm_code is_copy(bool *out, ehm_dataset *a, int64_t i, ehm_dataset *b, in
     return EHM_OK;
 }
 
+static void consider(ehm_neighbours *r, int32_t k, const ehm_vectors *q, int64_t i, const ehm_vectors *g, int64_t j) {
+    if (q->set == g->set && q->id[i] == g->id[j]) return;
+    double similarity = dot(q->x + i * q->dim, g->x + j * g->dim, q->dim);
+    if (!near_enough(r, k, similarity)) return;
+    /* the query's own file by another way: asked only where it can be, for it looks at the disk */
+    if (similarity > COPY_FROM && ehm_dataset_same_picture(q->set, q->id[i], g->set, g->id[j])) {
+        r->left_out = true;
+        return;
+    }
+    insert(r, k, g->id[j], similarity);
+}
+
 ehm_code ehm_neighbours_find(ehm_neighbours *out, const ehm_vectors *q, int64_t n_queries, const ehm_vectors *g, int32_t k, ehm_arena *a, ehm_err *err) {
     ehm_arena scratch = {0};
     ehm_code rc = EHM_OK;
@@ -98,7 +151,7 @@ ehm_code ehm_neighbours_find(ehm_neighbours *out, const ehm_vectors *q, int64_t 
         *r = (ehm_neighbours){.id = q->id[i], .near = EHM_NEW_N(a, ehm_neighbour, k)};
         if (!r->near) rc = no_memory(err);
         for (int64_t j = 0; j < g->n && !rc; j++)
-            if (q->set != g->set || q->id[i] != g->id[j]) insert(r, k, g->id[j], dot(q->x + i * q->dim, g->x + j * g->dim, q->dim));
+            consider(r, k, q, i, g, j);
         for (int32_t j = 0; j < r->n && !rc; j++) {
             r->near[j].same_label = same_label(q->set, r->id, g->set, r->near[j].id);
             if (r->near[j].similarity > COPY_FROM) rc = is_copy(&r->near[j].copy, q->set, r->id, g->set, r->near[j].id, &scratch, err);
@@ -169,6 +222,8 @@ ehm_code ehm_neighbours_sheet(ehm_image *sheet, const ehm_neighbours *near, int3
         most = near[i].n > most ? near[i].n : most;
         for (int32_t j = 0; j < near[i].n; j++) labelled += near[i].near[j].same_label >= 0;
     }
+    bool left_out = q->set == g->set;
+    for (int32_t i = 0; i < n; i++) left_out |= near[i].left_out;
     int32_t n_cols = 1 + most;
     ehm_sheet_cell *cells = EHM_NEW_N(a, ehm_sheet_cell, (int64_t)n * n_cols);
     ehm_image *images = EHM_NEW_N(a, ehm_image, (int64_t)n * n_cols);
@@ -184,7 +239,7 @@ ehm_code ehm_neighbours_sheet(ehm_image *sheet, const ehm_neighbours *near, int3
     char *title = ehm_arena_printf(a, "Nearest pictures by %s", ehm_model_spec(m));
     char *foot = ehm_arena_printf(a, "Cosine similarity of %s after the final norm, among %lld pictures of %s%s.%s %s%s%s",
                                   q->pool == EHM_POOL_CLS ? "the class token" : "the mean of patch tokens", (long long)g->n,
-                                  opt && opt->whose ? opt->whose : ehm_dataset_spec(g->set), q->set == g->set ? ", the query itself left out" : "",
+                                  opt && opt->whose ? opt->whose : ehm_dataset_spec(g->set), left_out ? ", the query itself left out" : "",
                                   labelled ? " Green: the query's label, red: another." : "", fit ? fit : "", channels ? channels : "",
                                   w.stretched ? EHM_SHOWN_STRETCHED : "");
     if (!fit || !channels || !title || !foot) return no_memory(err);

@@ -142,9 +142,8 @@ static void say_left_out(ehm_loader *l, const ehm_dataset *ds, int64_t i_picture
     ehm_log(EHM_LOG_WARN, "left out: %s: %s", ehm_dataset_name(ds, i_picture), reason);
 }
 
-/* Pictures in order, by a loader of its own: it knows the evaluation transform and the labels of patches. */
-static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32_t n, ehm_study shape,
-                              ehm_arena *a, ehm_err *err) {
+/* Up to n more pictures in order, by a loader of its own: it knows the evaluation transform and the labels of patches. */
+static ehm_code read_run(reading *r, ehm_study *out, int32_t *n_done, int32_t n, int64_t *at, ehm_study shape, ehm_arena *a, ehm_err *err) {
     const ehm_study_source *src = r->src;
     bool labels = src->needs & EHM_MASK_NEEDS_LABELS;
     ehm_loader_opt opt = {.batch_size = 1,
@@ -158,14 +157,13 @@ static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32
                           .max_bad = 1};
     ehm_loader *l = NULL;
     ehm_code rc = EHM_OK;
-    int64_t i = src->first;
-    EHM_TRY(ehm_loader_open(&l, src->pictures, &opt, i, err));
-    for (; i < ehm_dataset_count(src->pictures) && *n_done < n && !rc; i++) {
+    EHM_TRY(ehm_loader_open(&l, src->pictures, &opt, *at, err));
+    for (int32_t end = *n_done + n; *at < ehm_dataset_count(src->pictures) && *n_done < end; ++*at) {
         ehm_batch b = {0};
         ehm_study *s = &out[*n_done];
         if ((rc = ehm_loader_next(l, &b, err))) break;
         if (ehm_stop_asked()) {
-            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped after %d of %d pictures", *n_done, n);
+            rc = EHM_FAIL(err, EHM_E_STOPPED, "stopped after %d of %d pictures", *n_done, end);
             break;
         }
         if (b.ids[0] != b.slots[0]) {
@@ -180,10 +178,23 @@ static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32
         ++*n_done;
     }
     ehm_loader_close(l);
-    if (src->next) *src->next = *n_done == n ? out[n - 1].i_picture + 1 : i;
-    if (!rc && !*n_done && !src->first)
-        rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(src->pictures));
     return rc;
+}
+
+static ehm_code read_pictures(reading *r, ehm_study *out, int32_t *n_done, int32_t n, ehm_study_cursor *at, ehm_study shape, ehm_arena *a, ehm_err *err) {
+    const ehm_study_source *src = r->src;
+    int64_t n_all = ehm_dataset_count(src->pictures);
+    bool begun = at->place || at->picture;
+    if (src->n_places > 0 && src->n_places < n_all) {
+        for (; *n_done < n && at->place < src->n_places && at->picture < n_all; at->place++) {
+            /* the next one, where an earlier place went on to this one because its own cannot be read */
+            int64_t here = (int64_t)((double)at->place * (double)n_all / (double)src->n_places);
+            at->picture = here > at->picture ? here : at->picture;
+            EHM_TRY(read_run(r, out, n_done, 1, &at->picture, shape, a, err));
+        }
+    } else EHM_TRY(read_run(r, out, n_done, n, &at->picture, shape, a, err));
+    if (*n_done || begun) return EHM_OK;
+    return EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(src->pictures));
 }
 
 /* Each takes the similarity of the picture behind it, the last the first's. */
@@ -231,6 +242,8 @@ ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source 
                  .w = vit ? vit->img_w : src->grid_w * PATCH_PX};
     bool swapped = src->needs & EHM_MASK_NEEDS_OTHER;
     int32_t n_read = 0, n_wanted = swapped ? n + 1 : n;
+    ehm_study_cursor own = {0}, *at = src->at ? src->at : &own;
+    bool begun = at->place || at->picture;
     ehm_study *s = out;
     *n_done = 0;
     EHM_TRY(check_source(src, err));
@@ -241,7 +254,7 @@ ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source 
         goto done;
     }
     if (src->pictures)
-        rc = read_pictures(&r, s, &n_read, n_wanted, shape, a, err);
+        rc = read_pictures(&r, s, &n_read, n_wanted, at, shape, a, err);
     else {
         s[0] = shape;
         rc = numbers_of(&r, &s[0], NULL, a, err);
@@ -251,8 +264,7 @@ ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source 
     if (rc) goto done;
     *n_done = n_read < n ? n_read : n;
     if (swapped) memcpy(out, s, sizeof *s * (size_t)*n_done);
-    if (swapped && src->next && *n_done) *src->next = out[*n_done - 1].i_picture + 1;
-    if (*n_done && out[0].fell_back && !src->first && !src->quiet)
+    if (*n_done && out[0].fell_back && !begun && !src->quiet)
         ehm_log(EHM_LOG_NOTE,
                 "%s has no mean of attention stored for these layers: similarity profile instead of residual",
                 ehm_model_spec(src->model));
@@ -265,23 +277,19 @@ done:
 enum { PIECE = 8 }; /* so few are done at once and need no progress */
 typedef struct {
     ehm_study_source src;
-    int64_t n, n_all, first; /* first: of the next piece */
-    bool spread;
+    ehm_study_cursor at;
+    int64_t n, n_all;
     ehm_arena piece, scratch;
 } walking;
 
 static ehm_code one_piece(walking *w, int64_t *n_done, ehm_study_fn fn, void *ctx, ehm_err *err) {
     int64_t left = w->n - *n_done;
-    int32_t n_read = 0, n = w->spread ? 1 : (int32_t)(left < PIECE ? left : PIECE);
+    int32_t n_read = 0, n = (int32_t)(left < PIECE ? left : PIECE);
     if (w->src.needs & EHM_MASK_NEEDS_OTHER) n = (int32_t)left; /* the last takes another's tree */
     ehm_arena_reset(&w->piece);
     ehm_study *s = EHM_NEW_N(&w->piece, ehm_study, n);
     if (!s) return no_memory(err);
-    w->src.first = w->spread ? (int64_t)((double)w->first * (double)w->n_all / (double)w->n) : w->first;
-    int64_t next = w->n_all;
-    w->src.next = &next;
     EHM_TRY(ehm_study_read(s, &n_read, &w->src, n, &w->piece, err));
-    w->first = w->spread ? w->first + 1 : next;
     for (int32_t i = 0; i < n_read; i++, ++*n_done) {
         ehm_arena_reset(&w->scratch);
         EHM_TRY(fn(ctx, &s[i], &w->scratch, err));
@@ -291,12 +299,12 @@ static ehm_code one_piece(walking *w, int64_t *n_done, ehm_study_fn fn, void *ct
 }
 
 ehm_code ehm_study_each(int64_t *n_done, const ehm_study_source *src, int64_t n, bool spread, ehm_study_fn fn, void *ctx, ehm_err *err) {
-    walking w = {.src = *src, .n_all = src->pictures ? ehm_dataset_count(src->pictures) : 1, .spread = spread};
+    walking w = {.src = *src, .n_all = src->pictures ? ehm_dataset_count(src->pictures) : 1};
     ehm_code rc = EHM_OK;
     w.n = n < w.n_all ? n : w.n_all;
-    if (w.n == w.n_all) w.spread = false;
+    w.src.at = &w.at, w.src.n_places = spread ? w.n + (src->needs & EHM_MASK_NEEDS_OTHER ? 1 : 0) : 0; /* one more, whose tree the last one takes */
     *n_done = 0;
-    while (!rc && *n_done < w.n && w.first < (w.spread ? w.n : w.n_all)) rc = one_piece(&w, n_done, fn, ctx, err);
+    while (!rc && *n_done < w.n && w.at.picture < w.n_all && (!spread || w.at.place < w.src.n_places)) rc = one_piece(&w, n_done, fn, ctx, err);
     if (w.n > PIECE && !rc) ehm_progress(true, "%lld pictures", (long long)*n_done);
     ehm_arena_free(&w.piece), ehm_arena_free(&w.scratch);
     if (!rc && !*n_done) rc = EHM_FAIL(err, EHM_E_FORMAT, "%s: no picture could be read", ehm_dataset_spec(src->pictures));

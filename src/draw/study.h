@@ -33,6 +33,9 @@ typedef struct {
 
 /* ---- from a model ---- */
 typedef struct {
+    int64_t place, picture; /* of a spread: the next place; and the first picture that was not looked at yet */
+} ehm_study_cursor;
+typedef struct {
     ehm_model *model; /* NULL: pictures are fitted to the grid, and nothing of a model can be asked for */
     ehm_dataset *pictures;  /* NULL: no picture, one study of grid_h x grid_w */
     int32_t grid_h, grid_w; /* without a model */
@@ -42,8 +45,9 @@ typedef struct {
     uint32_t needs;                   /* EHM_MASK_NEEDS_* */
     const char *whose;                /* "mask rule ehm": who needs it, for messages */
     const ehm_shown *shown;  /* NULL: auto */
-    int64_t first;           /* begin with this picture; where it is not 0, no picture left to read is no error */
-    int64_t *next;           /* where a next call would go on; NULL: not asked */
+    int64_t n_places;        /* not 0: of pictures spread evenly over the set, in its order (place i: picture i * count / n_places, or the next one that can
+                              * be read and was not yet); 0: of all, from the first */
+    ehm_study_cursor *at;    /* where to begin, then where to go on; beyond the beginning, no picture left to read is no error. NULL: at the beginning */
     bool quiet;              /* nothing in the log of what is left out: it was said before */
 } ehm_study_source;
 /* Up to n studies, of the pictures that can be read, in order; a bad one is left out with a warning. The
@@ -52,8 +56,8 @@ typedef struct {
 ehm_code ehm_study_read(ehm_study *out, int32_t *n_done, const ehm_study_source *src, int32_t n, ehm_arena *a,
                         ehm_err *err);
 /* Of up to n pictures one after the other, in pieces that are forgotten again, with progress: the first n that can be read, or (spread) n that lie evenly
- * over the set. fn's scratch is reset after a piece, and so are the studies. src's first, next and quiet are this function's own but for quiet. n_done: for how
- * many fn was called. Errors as ehm_study_read. */
+ * over the set, as n_places. fn's scratch is reset after a piece, and so are the studies. src's n_places and at are this function's own. n_done: for how many fn was
+ * called. Errors as ehm_study_read. */
 typedef ehm_code (*ehm_study_fn)(void *ctx, const ehm_study *s, ehm_arena *scratch, ehm_err *err);
 ehm_code ehm_study_each(int64_t *n_done, const ehm_study_source *src, int64_t n, bool spread, ehm_study_fn fn, void *ctx, ehm_err *err);
 /* What a tree of these settings' source is made of. */

@@ -57,7 +57,7 @@ static ehm_code losses(ehm_watch_number *out, int32_t *n_out, ehm_model *m, ehm_
     ehm_study *s = EHM_NEW_N(a, ehm_study, want);
     if (!s) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for %d pictures", (int)want);
     ehm_study_source src = {.model = m, .pictures = ds, .settings = &own, .affinity = &o, .whose = "the watch", .needs = ehm_study_needs_tree(&own),
-                            .quiet = true}; /* training tells of bad files itself, and at the first steps no mean is learned yet */
+                            .n_places = want, .quiet = true}; /* the first ones are of one class; training tells of bad files itself, and at the first steps no mean is learned yet */
     EHM_TRY(ehm_study_read(s, &n, &src, want, a, err));
     ehm_code rc = EHM_OK;
     const way ways[3] = {{tree, &own}, {tree, &moved}, {random, &own}};

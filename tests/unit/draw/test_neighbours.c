@@ -1,4 +1,5 @@
 /* Neighbours: those of NumPy-like brute force by hand, copies, labels, and no picture beside itself. */
+#include "base/file.h"
 #include "draw/neighbours.h"
 #include "harness.h"
 
@@ -14,7 +15,7 @@ TEST(neighbours, by_angle) {
     enum { N = 6 };
     ehm_arena a = {0};
     ehm_err err = {0};
-    ehm_dataset *ds = set_of("scenes:3:6:16"), *other = set_of("scenes:4:6:16"), *same = set_of("scenes:3:6:16");
+    ehm_dataset *ds = set_of("scenes:3:6:16"), *other = set_of("scenes:4:6:16"), *same = set_of("scenes:3:7:16");
     const double degrees[N] = {0, 10, 25, 100, 10, -40};
     float x[N * 2];
     int64_t id[N];
@@ -44,6 +45,32 @@ TEST(neighbours, by_angle) {
     CHECK_FAILS(ehm_neighbours_find(near, &v, 1, &v, 2, &a, &err), &err, EHM_E_CONFIG, "one picture only");
     CHECK_FAILS(ehm_neighbours_find(near, &v, 2, &o, 2, &a, &err), &err, EHM_E_ARG, "of 1 pictures");
     ehm_dataset_close(ds), ehm_dataset_close(other), ehm_dataset_close(same);
+    ehm_arena_free(&a);
+}
+
+/* The query's own file by another name is no neighbour; another file of the same pixels is one, and a copy. */
+TEST(neighbours, not_the_same_file) {
+    ehm_arena a = {0};
+    ehm_err err = {0};
+    char *dir = ehm_path_join(&a, ehm_test_tmp(), "set"), *name[3];
+    static const char *const text[3] = {"P6\n1 1\n255\nabc", "P6\n1 1\n255\nabc", "P6\n1 1\n255\nxyz"};
+    REQUIRE_OK(ehm_dir_make(dir, &err), &err);
+    for (int i = 0; i < 3; i++) {
+        name[i] = ehm_arena_printf(&a, "%s/%d.ppm", dir, i);
+        REQUIRE_OK(ehm_file_write(name[i], text[i], strlen(text[i]), &err), &err);
+    }
+    ehm_dataset *all = set_of(dir), *one = set_of(name[1]);
+    float x[6] = {1, 0, 1, 0, 0, 1};
+    int64_t id[3] = {0, 1, 2};
+    ehm_neighbours near[1];
+    ehm_vectors g = {.set = all, .dim = 2, .n = 3, .id = id, .x = x}, q = {.set = one, .dim = 2, .n = 1, .id = id, .x = x};
+    REQUIRE_OK(ehm_neighbours_find(near, &q, 1, &g, 3, &a, &err), &err);
+    CHECK(near[0].n == 2 && near[0].left_out && near[0].near[0].id == 0 && near[0].near[0].copy && near[0].near[1].id == 2);
+    CHECK(ehm_dataset_same_picture(one, 0, all, 1) && !ehm_dataset_same_picture(one, 0, all, 0) && !ehm_dataset_same_picture(one, 1, all, 1));
+    ehm_dataset_close(all), ehm_dataset_close(one);
+    ehm_dataset *p = set_of("scenes:3:5:16"), *r = set_of("scenes:3:5:16"), *t = set_of("scenes:4:5:16");
+    CHECK(ehm_dataset_same_picture(p, 2, r, 2) && !ehm_dataset_same_picture(p, 2, r, 3) && !ehm_dataset_same_picture(p, 2, t, 2));
+    ehm_dataset_close(p), ehm_dataset_close(r), ehm_dataset_close(t);
     ehm_arena_free(&a);
 }
 

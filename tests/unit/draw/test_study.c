@@ -1,5 +1,6 @@
 /* Studies: what is read of pictures, the levels that a tree is cut at, and masks that are those a training
  * would draw. */
+#include "base/file.h"
 #include "draw/study.h"
 #include "harness.h"
 
@@ -137,6 +138,47 @@ TEST(study, tree_from_numbers) {
     CHECK(f.flat);
     flat[5] = flat[5 * N] = NAN;
     CHECK_FAILS(ehm_study_tree(&sheet, &f, &s, &set, 0, NULL, &a, &err), &err, EHM_E_ARG, "nan");
+    ehm_arena_free(&a);
+}
+
+static ehm_dataset *folder_of(const char *spec) {
+    ehm_err err = {0};
+    ehm_dataset *ds = NULL;
+    REQUIRE_OK(ehm_dataset_open(&ds, &(ehm_strs){&spec, 1}, &(ehm_dataset_opt){.channels = 3, .ignore_label = -1}, &err), &err);
+    return ds;
+}
+
+/* Ten pictures, of which number 5 and 6 are bad: evenly spread, none twice, in pieces as at once. */
+TEST(study, places_lie_evenly_over_the_set) {
+    ehm_arena a = {0};
+    ehm_err err = {0};
+    ehm_study s[10];
+    int32_t n = 0;
+    char *dir = ehm_path_join(&a, ehm_test_tmp(), "ten");
+    REQUIRE_OK(ehm_dir_make(dir, &err), &err);
+    for (int i = 0; i < 10; i++) {
+        char *path = ehm_arena_printf(&a, "%s/%d.ppm", dir, i);
+        const char *text = i == 5 || i == 6 ? "P6\n2 2\n255\nabc" : "P6\n2 2\n255\nabcdefghijkl";
+        REQUIRE_OK(ehm_file_write(path, text, strlen(text), &err), &err);
+    }
+    ehm_dataset *ds = folder_of(dir);
+    ehm_study_source src = {.pictures = ds, .grid_h = 2, .grid_w = 2, .n_places = 4, .quiet = true};
+    REQUIRE_OK(ehm_study_read(s, &n, &src, 4, &a, &err), &err);
+    CHECK(n == 4 && s[0].i_picture == 0 && s[1].i_picture == 2 && s[2].i_picture == 7 && s[3].i_picture == 8); /* 0, 2, 5, 7 */
+    ehm_study_cursor at = {0};
+    src.at = &at, src.n_places = 5; /* 0, 2, 4, 6, 8 */
+    REQUIRE_OK(ehm_study_read(s, &n, &src, 3, &a, &err), &err);
+    CHECK(n == 3 && s[2].i_picture == 4 && at.place == 3);
+    REQUIRE_OK(ehm_study_read(s, &n, &src, 3, &a, &err), &err);
+    CHECK(n == 2 && s[0].i_picture == 7 && s[1].i_picture == 8);
+    at = (ehm_study_cursor){0}, src.n_places = 9; /* the last place finds nothing that was not shown */
+    REQUIRE_OK(ehm_study_read(s, &n, &src, 10, &a, &err), &err);
+    CHECK_INT(n, 8);
+    for (int32_t i = 1; i < n; i++) CHECK(s[i].i_picture > s[i - 1].i_picture);
+    at = (ehm_study_cursor){0}, src.n_places = 0;
+    REQUIRE_OK(ehm_study_read(s, &n, &src, 4, &a, &err), &err);
+    CHECK(n == 4 && s[3].i_picture == 3 && at.picture == 4);
+    ehm_dataset_close(ds);
     ehm_arena_free(&a);
 }
 
