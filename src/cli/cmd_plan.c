@@ -57,8 +57,9 @@ static void print_text(const ehm_train_facts *x, const ehm_config *c, ehm_out *o
     ehm_out_addf(out, "operations   %.3g Gflop a picture, %.3g Tflop a step of %lld pictures (%s)\n", x->flops_per_picture / 1e9, step / 1e12,
                  (long long)(x->batch_size * x->accum_iter), c->dtype);
     if (x->total_steps >= 0)
-        ehm_out_addf(out, "steps        %s: %s pictures, %g epochs of %lld batches; warm-up %.0f steps to lr %g; %.3g Pflop in all\n", ehm_format_count(x->total_steps, a),
-                     ehm_format_count(x->n_pictures, b), c->epochs, (long long)x->batches_per_epoch, x->warmup_steps, x->lr, step * (double)x->total_steps / 1e15);
+        ehm_out_addf(out, "steps        %s: %s pictures, %g epoch%s of %lld batch%s; warm-up %.0f steps to lr %g; %.3g Pflop in all\n", ehm_format_count(x->total_steps, a),
+                     ehm_format_count(x->n_pictures, b), c->epochs, c->epochs == 1 ? "" : "s", (long long)x->batches_per_epoch, x->batches_per_epoch == 1 ? "" : "es",
+                     x->warmup_steps, x->lr, step * (double)x->total_steps / 1e15);
     else
         ehm_out_addf(out, "steps        not known without --data (or --limit N for N pictures)\n");
     ehm_out_addf(out, "memory       %s\n", ehm_format_bytes((double)sum(x), a));

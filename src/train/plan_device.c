@@ -112,18 +112,22 @@ static ehm_code given_batch(ehm_train *t, ehm_err *err) {
     return EHM_E_MEMORY;
 }
 
+static ehm_code enough_pictures(const ehm_train *t, ehm_err *err) {
+    int64_t crops = t->cfg.batch_size / t->cfg.masks_per_crop;
+    if (t->facts.n_pictures < 0 || t->facts.n_pictures >= crops) return EHM_OK;
+    EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %lld is more than the %lld pictures there are", (long long)crops, (long long)t->facts.n_pictures);
+    EHM_HINT(err, "a batch of at most %lld, or more pictures", (long long)t->facts.n_pictures);
+    return EHM_E_CONFIG;
+}
+
 ehm_code ehm_train_choose_batch(ehm_train *t, ehm_err *err) {
+    bool given = !EHM_IS_AUTO(t->cfg.batch_size);
     t->facts.memory_available = ehm_memory_available() - (int64_t)t->facts.cache_bytes;
-    EHM_TRY(EHM_IS_AUTO(t->cfg.batch_size) ? auto_batch(t, err) : given_batch(t, err));
+    if (given) EHM_TRY(enough_pictures(t, err)); /* before memory, whose way out is a batch that the pictures may not fill either */
+    EHM_TRY(given ? given_batch(t, err) : auto_batch(t, err));
     t->facts.batch_size = t->cfg.batch_size;
     t->facts.accum_iter = t->cfg.accum_iter;
-    int64_t crops = t->cfg.batch_size / t->cfg.masks_per_crop;
-    if (t->facts.n_pictures >= 0 && t->facts.n_pictures < crops) {
-        EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %lld is more than the %lld pictures there are", (long long)crops, (long long)t->facts.n_pictures);
-        EHM_HINT(err, "a batch of at most %lld, or more pictures", (long long)t->facts.n_pictures);
-        return EHM_E_CONFIG;
-    }
-    return EHM_OK;
+    return enough_pictures(t, err);
 }
 
 ehm_code ehm_train_place(ehm_train *t, ehm_err *err) {

@@ -79,6 +79,9 @@ static ehm_code settle_data(ehm_train *t, ehm_err *err) {
     EHM_TRY(ehm_dataset_summary(t->ds, &t->summary, err));
     t->facts.n_pictures = ehm_dataset_count(t->ds);
     ehm_train_say(t, EHM_LOG_INFO, "%s", t->summary.text);
+    if (t->summary.n_turned)
+        ehm_train_say(t, EHM_LOG_WARN, "%lld of %lld pictures looked at are trained on lying on their side or mirrored: EXIF orientation is ignored (exiftran -ai or mogrify -auto-orient turns the files)",
+                      (long long)t->summary.n_turned, (long long)t->summary.n_sampled);
     return EHM_OK;
 }
 
@@ -231,9 +234,9 @@ static ehm_code settle_length(ehm_train *t, ehm_err *err) {
         total = floor(c->epochs * steps_per_epoch + 1e-9);
         if (total > 9e15) return EHM_FAIL(err, EHM_E_CONFIG, "--epochs %g: more steps than can be counted", c->epochs);
         ehm_config_put_i64(c, EHM_SETI_steps, total < 1 ? 1 : (int64_t)total, EHM_FROM_DATA);
-        t->why[EHM_SETI_steps] = c->masks_per_crop > 1 ? ehm_arena_printf(&t->arena, "%g epochs of %lld pictures, %lld masks each", c->epochs, (long long)t->facts.n_pictures,
+        t->why[EHM_SETI_steps] = c->masks_per_crop > 1 ? ehm_arena_printf(&t->arena, "%g epoch%s of %lld pictures, %lld masks each", c->epochs, c->epochs == 1 ? "" : "s", (long long)t->facts.n_pictures,
                                                                            (long long)c->masks_per_crop)
-                                                        : ehm_arena_printf(&t->arena, "%g epochs of %lld pictures", c->epochs, (long long)t->facts.n_pictures);
+                                                        : ehm_arena_printf(&t->arena, "%g epoch%s of %lld pictures", c->epochs, c->epochs == 1 ? "" : "s", (long long)t->facts.n_pictures);
     }
     if (ehm_is_auto_f64(c->warmup_epochs)) {
         double w = 0.05 * (double)c->steps;

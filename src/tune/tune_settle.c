@@ -224,7 +224,7 @@ static ehm_code settle_length(ehm_tune *t, ehm_err *err) {
         double total = floor(c->epochs * per_epoch + 1e-9);
         if (total > 9e15) return EHM_FAIL(err, EHM_E_CONFIG, "--epochs %g: more steps than can be counted", c->epochs);
         ehm_config_put_i64(c, EHM_SETI_steps, total < 1 ? 1 : (int64_t)total, EHM_FROM_DATA);
-        t->why[EHM_SETI_steps] = ehm_arena_printf(&t->arena, "%g epochs of %lld pictures", c->epochs, (long long)t->n_pictures);
+        t->why[EHM_SETI_steps] = ehm_arena_printf(&t->arena, "%g epoch%s of %lld pictures", c->epochs, c->epochs == 1 ? "" : "s", (long long)t->n_pictures);
     }
     if (ehm_is_auto_f64(c->warmup_epochs)) {
         warmup = 0.05 * (double)c->steps;
@@ -280,11 +280,22 @@ static ehm_code look_at_folder(ehm_tune *t, ehm_err *err) {
     return EHM_OK;
 }
 
+/* What the task made of "auto": shown and stored as it is done. */
+static void settle_augment(ehm_tune *t) {
+    const ehm_loader_opt *l = &t->setup.loader;
+    if (!t->setup.groups || !ehm_in_groups(t->setup.groups, ehm_settings[EHM_SETI_rand_augment].group) || !is_auto(t->cfg.rand_augment)) return;
+    const char *text = l->rand_augment_n ? ehm_arena_printf(&t->arena, "m%g-mstd%g", l->rand_augment_m, l->rand_augment_std) : "off";
+    if (!text) return; /* it is but shown */
+    ehm_config_put_str(&t->cfg, EHM_SETI_rand_augment, text, EHM_FROM_DATA);
+    t->why[EHM_SETI_rand_augment] = l->rand_augment_n ? "for 8-bit colour pictures" : "the pictures are not 8-bit colour";
+}
+
 static ehm_code settle(ehm_tune *t, ehm_err *err) {
     EHM_TRY(look_at_folder(t, err));
     EHM_TRY(ehm_tune_open_device(t, err));
     EHM_TRY(settle_model(t, err));
     settle_method(t);
+    settle_augment(t);
     EHM_TRY(check_frozen(t, err));
     EHM_TRY(settle_cache(t, err));
     EHM_TRY(settle_batch(t, err));
