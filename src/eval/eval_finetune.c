@@ -28,6 +28,7 @@ typedef struct {
     ehm_features f;                          /* the test pictures: labels, ids, prints */
     int32_t img_h, img_w;
     rand_augment augment;
+    const char *augment_text; /* what "auto" has become; NULL: it was given */
 } job;
 
 static ehm_code no_memory(ehm_err *err) { return EHM_FAIL(err, EHM_E_MEMORY, "no memory for fine-tuning"); }
@@ -78,7 +79,8 @@ static ehm_code settle_augment(job *j, ehm_err *err) {
     const ehm_config *c = j->c;
     bool can = ehm_dataset_is_u8(j->train) && ehm_dataset_channels(j->train) == 3;
     if (!strcmp(c->rand_augment, "auto")) {
-        if (can) return parse_augment(&j->augment, "m9-mstd0.5", err);
+        j->augment_text = can ? "m9-mstd0.5" : "off";
+        if (can) return parse_augment(&j->augment, j->augment_text, err);
         ehm_log(EHM_LOG_NOTE, "RandAugment is off: %s has %s", ehm_dataset_spec(j->train), ehm_dataset_is_u8(j->train) ? "no RGB pictures" : "pictures of more than 8 bits");
     } else if (j->augment.n && !can) {
         EHM_FAIL(err, EHM_E_CONFIG, "--rand-augment %s is for RGB pictures of 8 bits, and %s has others", c->rand_augment, ehm_dataset_spec(j->train));
@@ -237,7 +239,9 @@ static ehm_code run_model(job *j, scores *s, const ehm_config *c, bool first, eh
     setup.loader = (ehm_loader_opt){.augment = true, .crop_min = c->crop_min, .crop_max = c->crop_max, .flip = c->flip, .as_f32 = ehm_classify_mixes(task),
                                     .rand_augment_n = j->augment.n, .rand_augment_m = j->augment.m, .rand_augment_std = j->augment.std,
                                     .color_jitter = c->color_jitter, .erase = c->erase};
-    EHM_TRY(ehm_tune_open(&t, &setup, c, err));
+    ehm_config settled = *c; /* a run is stored, and found again, with what is done */
+    if (j->augment_text) ehm_config_put_str(&settled, EHM_SETI_rand_augment, j->augment_text, EHM_FROM_DATA);
+    EHM_TRY(ehm_tune_open(&t, &setup, &settled, err));
     ehm_code rc = ehm_tune_run(t, &res, err);
     if (!rc && c->save) {
         rc = ehm_dir_make_for(c->save, err);

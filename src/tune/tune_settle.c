@@ -280,22 +280,11 @@ static ehm_code look_at_folder(ehm_tune *t, ehm_err *err) {
     return EHM_OK;
 }
 
-/* What the task made of "auto": shown and stored as it is done. */
-static void settle_augment(ehm_tune *t) {
-    const ehm_loader_opt *l = &t->setup.loader;
-    if (!t->setup.groups || !ehm_in_groups(t->setup.groups, ehm_settings[EHM_SETI_rand_augment].group) || !is_auto(t->cfg.rand_augment)) return;
-    const char *text = l->rand_augment_n ? ehm_arena_printf(&t->arena, "m%g-mstd%g", l->rand_augment_m, l->rand_augment_std) : "off";
-    if (!text) return; /* it is but shown */
-    ehm_config_put_str(&t->cfg, EHM_SETI_rand_augment, text, EHM_FROM_DATA);
-    t->why[EHM_SETI_rand_augment] = l->rand_augment_n ? "for 8-bit colour pictures" : "the pictures are not 8-bit colour";
-}
-
 static ehm_code settle(ehm_tune *t, ehm_err *err) {
     EHM_TRY(look_at_folder(t, err));
     EHM_TRY(ehm_tune_open_device(t, err));
     EHM_TRY(settle_model(t, err));
     settle_method(t);
-    settle_augment(t);
     EHM_TRY(check_frozen(t, err));
     EHM_TRY(settle_cache(t, err));
     EHM_TRY(settle_batch(t, err));

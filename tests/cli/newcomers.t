@@ -77,7 +77,7 @@ exported: 36 pictures, ... to again
 $ ehm import runs/a/model.safetensors --out i.safetensors --quiet
 i.safetensors: written, ... tensors
 $ ehm eval finetune --model runs/a --train photos --test photos --epochs 1 --batch-size 8 2>&1 | grep '^rand_augment'
-rand_augment       m9-mstd0.5 ... for 8-bit colour pictures
+rand_augment       m9-mstd0.5               data
 
 # A format that cannot be read, among others that can: said at once, and training goes on.
 $ printf '\0\0\0\030ftypheic\0\0\0\0mif1heic' >photos/car/phone.heic; ehm pretrain --data photos --preset pico --batch-size 8 --epochs 1 --watch-every 0 --out runs/e 2>&1 | grep -c 'warning: photos: 1 more picture is left out: heic cannot be read, such as car/phone.heic; to convert it: heif-convert'
