@@ -426,9 +426,9 @@ TEST(export, other_heads_stay_behind) {
         ehm_st *f = open_st(ehm_path_join(&b.a, out, "model.safetensors"));
         CHECK(!ehm_st_find(f, "head.weight"));
         ehm_st_close(f);
-        ehm_arena_free(&b.a);
         ehm_err err = {0};
         CHECK_OK(ehm_dir_remove(out, &err), &err);
+        ehm_arena_free(&b.a);
     }
 }
 
