@@ -25,8 +25,8 @@ build || { tail -20 "$work/build.log"; exit 1; }
 passed=0 failed=0
 wrong() { echo "FAIL $1"; failed=$((failed + 1)); }
 while IFS='|' read -r name file change test; do
+    case $name in '' | '#'*) continue ;; esac # a comment may hold quotes
     name=$(echo "$name" | xargs) file=$(echo "$file" | xargs)
-    case $name in '' | '#'*) continue ;; esac
     if [ $# -gt 0 ]; then case " $* " in *" $name "*) ;; *) continue ;; esac fi
     change=${change#"${change%%[! ]*}"} change=${change%"${change##*[! ]}"}
     cp -p "$tree/$file" "$work/kept" || { wrong "$name: there is no $file"; continue; }
