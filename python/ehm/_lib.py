@@ -7,7 +7,8 @@ import operator
 import os
 import pathlib
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from types import TracebackType
+from typing import Any, ClassVar, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -306,3 +307,32 @@ def log_to_stderr(level: Optional[str] = "info") -> None:
     if level is not None and level not in levels:
         raise ArgumentError(f"level {level!r}: there are {', '.join(levels)}, and None")
     ask("log_level", -1 if level is None else levels.index(level))
+
+
+_Owner = TypeVar("_Owner", bound="Owner")
+
+
+class Owner:
+    """Has one thing of the library, and gives it back once: by close, at the end of a with, or when it is no longer used."""
+
+    _handle: Optional[c_void_p]
+    _closes: ClassVar[str]  # the function that takes the thing back
+    _instead: ClassVar[str]  # of pickling
+
+    def close(self) -> None:
+        """Give memory and threads back; done by itself when this is no longer used."""
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle:
+            ask(self._closes, handle)
+
+    def __enter__(self: _Owner) -> _Owner:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __getstate__(self) -> None:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled: {self._instead}")

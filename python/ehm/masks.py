@@ -6,8 +6,7 @@ import os
 import threading
 from ctypes import byref, c_void_p
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Type
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ def mask_rules() -> List[MaskRule]:
     return out
 
 
-class Masker:
+class Masker(_lib.Owner):
     """A mask rule with its settings, for drawing many masks.
 
     Args:
@@ -66,6 +65,8 @@ class Masker:
     Raises:
         SettingError: a rule or setting that does not exist, or a value out of its range.
     """
+
+    _closes, _instead = "masker_close", "make one in each process"
 
     def __init__(self, rule: str = "random", grid: Tuple[int, int] = (14, 14), ratio: Optional[float] = None, threads: int = 0,
                  **settings: Setting) -> None:
@@ -200,24 +201,6 @@ class Masker:
         with self._lock:
             _lib.call("masker_trees", self._open, count, seed, self._threads, _lib.pointer(z))
         return z
-
-    def close(self) -> None:
-        """Give the memory back; done by itself when the masker is no longer used."""
-        handle, self._handle = getattr(self, "_handle", None), None
-        if handle:
-            _lib.ask("masker_close", handle)
-
-    def __enter__(self) -> "Masker":
-        return self
-
-    def __exit__(self, kind: Optional[Type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __getstate__(self) -> None:
-        raise TypeError("a Masker cannot be pickled: make one in each process")
 
     def __repr__(self) -> str:
         if not self._handle:

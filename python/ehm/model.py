@@ -38,7 +38,7 @@ class Reconstruction(NamedTuple):
     loss: F32Array
 
 
-class Model:
+class Model(_lib.Owner):
     """A vision transformer. Make it with :meth:`load`.
 
     Pictures, wherever they are asked for, are one of
@@ -63,6 +63,8 @@ class Model:
         dtype: what it computes in, "f32" or "bf16".   fit: how pictures are fitted, "crop", "stretch", "pad" or "auto" (crop).
         n_parameters: numbers in it.              batch_size: pictures at once.
     """
+
+    _closes, _instead = "close", "load it in each process"
 
     def __init__(self) -> None:
         raise TypeError("use ehm.Model.load(...)")
@@ -303,26 +305,6 @@ class Model:
         with self.masker("ehm", None, **settings) as m:
             z = m.trees(self.look(m, pictures, 1.0, trees=True), seed)
         return z[0] if single else z
-
-    # ---- the end ----
-
-    def close(self) -> None:
-        """Give memory and threads back; done by itself when the model is no longer used."""
-        handle, self._handle = getattr(self, "_handle", None), None
-        if handle:
-            _lib.ask("close", handle)
-
-    def __enter__(self) -> "Model":
-        return self
-
-    def __exit__(self, kind: Optional[Type[BaseException]], value: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __getstate__(self) -> None:
-        raise TypeError("a Model cannot be pickled: load it in each process")
 
     def __repr__(self) -> str:
         state = "" if self._handle else " closed"

@@ -4,8 +4,6 @@ import gc
 import os
 import pickle
 import resource
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -13,30 +11,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 import ehm
-
-program, folder = sys.argv[1], sys.argv[2]
-n_checks = n_bad = 0
-
-
-def check(what: str, ok: bool) -> None:
-    global n_checks, n_bad
-    n_checks += 1
-    if not ok:
-        n_bad += 1
-        print("wrong:", what)
-
-
-def fails(what: str, kind: type, part: str, f: object) -> None:
-    try:
-        f()  # type: ignore[operator]
-    except Exception as e:  # noqa: BLE001
-        check(f"{what}: {type(e).__name__} {e}", isinstance(e, kind) and part in str(e))
-    else:
-        check(f"{what}: no error", False)
-
-
-def run(*arguments: str) -> None:
-    subprocess.run([program, *arguments, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+from counting import check, end, fails, folder, run
 
 
 # ---- trees: SciPy's, to the bit but for average linkage, whose heights it lets fall by rounding ----
@@ -170,5 +145,4 @@ many(50)
 before = used()
 many(400)
 check(f"memory grew by {used() - before} bytes over 400 maskers", used() - before < 8 << 20)
-print(f"masks and trees: {n_checks} checks, {n_bad} wrong")
-sys.exit(n_bad > 0)
+end("masks and trees")

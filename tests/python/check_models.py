@@ -5,38 +5,13 @@ import os
 import pathlib
 import pickle
 import resource
-import subprocess
-import sys
 import threading
 import warnings
 
 import numpy as np
 
 import ehm
-
-program, folder = sys.argv[1], sys.argv[2]
-n_checks = n_bad = 0
-
-
-def check(what: str, ok: bool) -> None:
-    global n_checks, n_bad
-    n_checks += 1
-    if not ok:
-        n_bad += 1
-        print("wrong:", what)
-
-
-def fails(what: str, kind: type, part: str, f: object) -> None:
-    try:
-        f()  # type: ignore[operator]
-    except Exception as e:  # noqa: BLE001
-        check(f"{what}: {type(e).__name__} {e}", isinstance(e, kind) and part in str(e))
-    else:
-        check(f"{what}: no error", False)
-
-
-def run(*arguments: str) -> None:
-    subprocess.run([program, *arguments, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+from counting import check, end, fails, folder, program, run
 
 
 # ---- a run of a few steps whose masks are ehm's, pictures, and what the program makes of them ----
@@ -178,5 +153,4 @@ many(10)
 before = used()
 many(40)
 check(f"memory grew by {used() - before} bytes over 40 models", used() - before < 16 << 20)
-print(f"models: {n_checks} checks, {n_bad} wrong")
-sys.exit(n_bad > 0)
+end("models")
