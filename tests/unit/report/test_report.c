@@ -6,6 +6,7 @@
 #include "harness.h"
 #include "report/record.h"
 #include "report/report.h"
+#include "unit/report/run_files.h"
 
 /* ---- a strict look at the markup: every element is closed in order, attributes are quoted, no stray < or & ---- */
 
@@ -80,14 +81,6 @@ static void check_page(const char *html) {
 }
 
 /* ---- run folders ---- */
-
-static void put(const char *dir, const char *name, const char *text) {
-    char path[600];
-    ehm_err err = {0};
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    REQUIRE_OK(ehm_dir_make_for(path, &err), &err);
-    REQUIRE_OK(ehm_file_write(path, text, strlen(text), &err), &err);
-}
 
 static const char *run_at(const char *name, const char *recipe, const char *lr, int32_t n_lines, double loss) {
     static char paths[8][512];

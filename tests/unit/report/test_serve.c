@@ -13,14 +13,7 @@
 #include "base/log.h"
 #include "harness.h"
 #include "report/serve_int.h"
-
-static void put(const char *dir, const char *name, const char *text) {
-    char path[600];
-    ehm_err err = {0};
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    REQUIRE_OK(ehm_dir_make_for(path, &err), &err);
-    REQUIRE_OK(ehm_file_write(path, text, strlen(text), &err), &err);
-}
+#include "unit/report/run_files.h"
 
 static const char *a_run(void) {
     static char dir[512];
