@@ -65,14 +65,16 @@ typedef struct ehm_mask_branch ehm_mask_branch;
 typedef struct ehm_mask_pass ehm_mask_pass;
 enum { EHM_ROI_SIDE = 14, EHM_MASK_SIDE = 28 };
 ehm_mask_branch *ehm_mask_branch_add(ehm_params *ps, ehm_arena *a, int32_t width, int32_t n_classes);
-ehm_mask_pass *ehm_mask_pass_open(ehm_mask_branch *m, int32_t batch, int32_t rois_per_picture, int32_t grid_h, int32_t grid_w, bool train, ehm_dtype act, ehm_arena *a);
+/* most_rois: of a batch of pictures, all together. */
+ehm_mask_pass *ehm_mask_pass_open(ehm_mask_branch *m, int32_t most_rois, int32_t grid_h, int32_t grid_w, bool train, ehm_dtype act, ehm_arena *a);
 void ehm_mask_pass_plan(ehm_mask_pass *p, ehm_plan *plan);
 void ehm_mask_pass_plan_bwd(ehm_mask_pass *p, ehm_plan *plan);
-/* boxes [b,rois,4] x0 y0 x1 y1 in units of grid cells (0..grid_w, 0..grid_h), uploaded as sample tables. Before fwd. EHM_E_ARG names a
- * box that is not finite or ends before it starts; a box without area is fine. */
-ehm_code ehm_mask_pass_load(ehm_mask_pass *p, ehm_dev *d, const float *boxes, int64_t b, ehm_err *err);
-void ehm_mask_fwd(ehm_dev *d, ehm_mask_pass *p, const ehm_weights *w, ehm_view features, int64_t b); /* features [b,G,width] f32 */
-ehm_view ehm_mask_out(const ehm_mask_pass *p, int64_t b);  /* [b*rois,28*28,n_classes] f32 */
-ehm_view ehm_mask_dout(const ehm_mask_pass *p, int64_t b);
-void ehm_mask_bwd(ehm_dev *d, ehm_mask_pass *p, ehm_view dfeatures, const ehm_weights *w, const ehm_grads *g, int64_t b); /* dfeatures f32 is added to */
+/* boxes [n,4] x0 y0 x1 y1 in units of grid cells (0..grid_w, 0..grid_h), picture [n] the picture of the batch in which each lies: uploaded as sample
+ * tables. n at most most_rois; a batch with none has nothing to run. Before fwd. EHM_E_ARG names a box that is not finite or ends before it starts; a box
+ * without area is fine. */
+ehm_code ehm_mask_pass_load(ehm_mask_pass *p, ehm_dev *d, const float *boxes, const int32_t *picture, int32_t n, ehm_err *err);
+void ehm_mask_fwd(ehm_dev *d, ehm_mask_pass *p, const ehm_weights *w, ehm_view features); /* features [b,G,width] f32 */
+ehm_view ehm_mask_out(const ehm_mask_pass *p);  /* [n,28*28,n_classes] f32 */
+ehm_view ehm_mask_dout(const ehm_mask_pass *p);
+void ehm_mask_bwd(ehm_dev *d, ehm_mask_pass *p, ehm_view dfeatures, const ehm_weights *w, const ehm_grads *g); /* dfeatures [b,G,width] f32 is added to */
 #endif

@@ -20,11 +20,11 @@ struct ehm_mask_branch {
 };
 struct ehm_mask_pass {
     const ehm_mask_branch *branch;
-    int32_t batch, rois, grid_h, grid_w;
+    int32_t rois, n_loaded, grid_h, grid_w; /* most of a batch; the batch's own */
     bool train;
     ehm_dtype act;
     int32_t *host_idx;
-    float *host_weight; /* [batch,rois*CELLS,READS] */
+    float *host_weight; /* [rois*CELLS,READS] */
     ehm_view idx, weight;
     ehm_mix unfold;
     ehm_conv3 conv;
@@ -48,19 +48,18 @@ ehm_mask_branch *ehm_mask_branch_add(ehm_params *ps, ehm_arena *a, int32_t width
     return ps->failed ? NULL : m;
 }
 
-ehm_mask_pass *ehm_mask_pass_open(ehm_mask_branch *m, int32_t batch, int32_t rois_per_picture, int32_t grid_h,
-                                  int32_t grid_w, bool train, ehm_dtype act, ehm_arena *a) {
+ehm_mask_pass *ehm_mask_pass_open(ehm_mask_branch *m, int32_t most_rois, int32_t grid_h, int32_t grid_w,
+                                  bool train, ehm_dtype act, ehm_arena *a) {
     ehm_mask_pass *p = EHM_NEW(a, ehm_mask_pass);
     if (!p) return NULL;
     *p = (ehm_mask_pass){.branch = m,
-                         .batch = batch,
-                         .rois = rois_per_picture,
+                         .rois = most_rois,
                          .grid_h = grid_h,
                          .grid_w = grid_w,
                          .train = train,
                          .act = act};
-    size_t n = (size_t)batch * (size_t)rois_per_picture;
-    if (!ehm_mul_size(&n, n, CELLS * READS)) return NULL;
+    size_t n;
+    if (!ehm_mul_size(&n, (size_t)most_rois, CELLS * READS)) return NULL;
     p->host_idx = EHM_NEW_N(a, int32_t, n);
     p->host_weight = EHM_NEW_N(a, float, n);
     return p->host_idx && p->host_weight && ehm_mix_unfold2(&p->unfold, a, EHM_ROI_SIDE, EHM_ROI_SIDE) &&
@@ -69,18 +68,16 @@ ehm_mask_pass *ehm_mask_pass_open(ehm_mask_branch *m, int32_t batch, int32_t roi
                : NULL;
 }
 
-static int64_t all_rois(const ehm_mask_pass *p, int64_t b) { return b * p->rois; }
-
 void ehm_mask_pass_plan(ehm_mask_pass *p, ehm_plan *plan) {
     const ehm_mask_branch *m = p->branch;
     ehm_mem_kind kind = p->train ? EHM_MEM_CACHE : EHM_MEM_SCRATCH;
     ehm_dtype real = ehm_dev_real(plan->dev);
-    int64_t N = all_rois(p, p->batch), R = N * CELLS, W = m->width;
+    int64_t N = p->rois, R = N * CELLS, W = m->width;
     p->out = ehm_plan_3d(plan, kind, NULL, real, N, 4 * CELLS, m->n_classes);
     p->dout = p->train ? ehm_plan_3d(plan, kind, NULL, real, N, 4 * CELLS, m->n_classes) : ehm_view_none();
     size_t mark = ehm_plan_mark(plan);
-    p->idx = ehm_plan_3d(plan, EHM_MEM_INPUT, NULL, EHM_I32, p->batch, p->rois * (int64_t)CELLS, READS);
-    p->weight = ehm_plan_3d(plan, EHM_MEM_INPUT, NULL, real, p->batch, p->rois * (int64_t)CELLS, READS);
+    p->idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, R, READS);
+    p->weight = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, real, R, READS);
     ehm_mix_plan(&p->unfold, plan);
     p->roi = ehm_plan_2d(plan, kind, NULL, p->act, R, W);
     for (int32_t i = 0; i < LAYERS; i++) ehm_tower_plan(&p->tower[i], plan, kind, p->act, R, W);
@@ -94,7 +91,7 @@ void ehm_mask_pass_plan(ehm_mask_pass *p, ehm_plan *plan) {
 void ehm_mask_pass_plan_bwd(ehm_mask_pass *p, ehm_plan *plan) {
     const ehm_mask_branch *m = p->branch;
     ehm_dtype real = ehm_dev_real(plan->dev);
-    int64_t N = all_rois(p, p->batch), R = N * CELLS, W = m->width;
+    int64_t N = p->rois, R = N * CELLS, W = m->width;
     size_t mark = ehm_plan_mark(plan);
     p->dlogits = ehm_plan_2d(plan, EHM_MEM_SCRATCH, NULL, real, 4 * R, m->n_classes);
     p->dlogits_act = p->act == real ? ehm_view_none()
@@ -125,55 +122,65 @@ static void samples_of(sample out[EHM_ROI_SIDE * SAMPLES], double from, double t
     }
 }
 
-/* One cell's reads: the mean of its samples, each of four corners. */
-static void cell_reads(int32_t *idx, float *weight, const sample *y, const sample *x, int32_t grid_w) {
+/* One cell's reads: the mean of its samples, each of four corners. first: row of the features where the box's
+ * picture begins. */
+static void cell_reads(int32_t *idx, float *weight, const sample *y, const sample *x, int32_t first,
+                       int32_t grid_w) {
     for (int32_t k = 0; k < SAMPLES * SAMPLES; k++) {
         const sample *v = &y[k / SAMPLES], *h = &x[k % SAMPLES];
         for (int32_t c = 0; c < CORNERS; c++) {
             int32_t row = c / 2 ? v->hi : v->lo, col = c % 2 ? h->hi : h->lo;
             double share = (c / 2 ? v->frac : 1 - v->frac) * (c % 2 ? h->frac : 1 - h->frac);
-            *idx++ = v->inside && h->inside ? row * grid_w + col : -1;
+            *idx++ = v->inside && h->inside ? first + row * grid_w + col : -1;
             *weight++ = (float)(share / (SAMPLES * SAMPLES));
         }
     }
 }
 
-ehm_code ehm_mask_pass_load(ehm_mask_pass *p, ehm_dev *d, const float *boxes, int64_t b, ehm_err *err) {
-    int64_t rows = p->rois * (int64_t)CELLS, n = b * rows * READS;
-    EHM_ASSERT(b >= 1 && b <= p->batch);
-    for (int64_t r = 0; r < all_rois(p, b); r++) {
-        const float *box = boxes + 4 * r;
+ehm_code ehm_mask_pass_load(ehm_mask_pass *p, ehm_dev *d, const float *boxes, const int32_t *picture, int32_t n,
+                            ehm_err *err) {
+    int64_t rows = n * (int64_t)CELLS;
+    EHM_ASSERT(n >= 0 && n <= p->rois);
+    p->n_loaded = n;
+    for (int32_t r = 0; r < n; r++) {
+        const float *box = boxes + 4 * (int64_t)r;
         sample y[EHM_ROI_SIDE * SAMPLES], x[EHM_ROI_SIDE * SAMPLES];
         if (!isfinite(box[0]) || !isfinite(box[1]) || !(box[2] >= box[0]) || !(box[3] >= box[1]) ||
             !isfinite(box[2]) || !isfinite(box[3]))
-            return EHM_FAIL(err, EHM_E_ARG, "box %lld of picture %lld is %g, %g to %g, %g: that is no box",
-                            (long long)(r % p->rois), (long long)(r / p->rois), (double)box[0],
-                            (double)box[1], (double)box[2], (double)box[3]);
+            return EHM_FAIL(err, EHM_E_ARG, "box %d, of picture %d, is %g, %g to %g, %g: that is no box", r,
+                            picture[r], (double)box[0], (double)box[1], (double)box[2], (double)box[3]);
         samples_of(x, box[0], box[2], p->grid_w);
         samples_of(y, box[1], box[3], p->grid_h);
         for (int64_t c = 0; c < CELLS; c++) {
-            int64_t at = (r * CELLS + c) * READS;
+            int64_t at = (r * (int64_t)CELLS + c) * READS;
             cell_reads(p->host_idx + at, p->host_weight + at, y + c / EHM_ROI_SIDE * SAMPLES,
-                       x + c % EHM_ROI_SIDE * SAMPLES, p->grid_w);
+                       x + c % EHM_ROI_SIDE * SAMPLES, picture[r] * p->grid_h * p->grid_w, p->grid_w);
         }
     }
+    if (!n) return EHM_OK;
     ehm_mix_load(&p->unfold, d);
     ehm_mix_load(&p->conv.table, d);
-    ehm_upload(d, ehm_fit3(p->idx, b, rows, READS), p->host_idx, (size_t)n * sizeof *p->host_idx);
-    ehm_put_reals(d, p->weight, p->host_weight, n);
+    ehm_upload(d, ehm_fit2(p->idx, rows, READS), p->host_idx, (size_t)(rows * READS) * sizeof *p->host_idx);
+    ehm_put_reals(d, p->weight, p->host_weight, rows * READS);
     return ehm_dev_check(d, err);
 }
 
-void ehm_mask_fwd(ehm_dev *d, ehm_mask_pass *p, const ehm_weights *w, ehm_view features, int64_t b) {
+/* The features of all pictures as one list of rows, which the tables name. */
+static ehm_view rows_of(ehm_view features) {
+    return ehm_fit3(features, 1, features.dim[0] * features.dim[1], features.dim[2]);
+}
+
+void ehm_mask_fwd(ehm_dev *d, ehm_mask_pass *p, const ehm_weights *w, ehm_view features) {
     const ehm_mask_branch *m = p->branch;
-    int64_t N = all_rois(p, b), R = N * CELLS, W = m->width, rows = p->rois * (int64_t)CELLS;
+    int64_t N = p->n_loaded, R = N * CELLS, W = m->width;
+    EHM_ASSERT(N > 0);
     ehm_dev_label(d, "head.mask");
-    ehm_view x = ehm_fit3(p->roi, b, rows, W), u = ehm_fit2(p->u, R, 4 * W),
+    ehm_view x = ehm_fit3(p->roi, 1, R, W), u = ehm_fit2(p->u, R, 4 * W),
              logits = ehm_fit2(p->logits, 4 * R, m->n_classes);
     ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){.out = x,
-                                                 .x = features,
-                                                 .idx = ehm_fit3(p->idx, b, rows, READS),
-                                                 .weight = ehm_fit3(p->weight, b, rows, READS)});
+                                                 .x = rows_of(features),
+                                                 .idx = ehm_fit3(p->idx, 1, R, READS),
+                                                 .weight = ehm_fit3(p->weight, 1, R, READS)});
     for (int32_t i = 0; i < LAYERS; i++) {
         ehm_tower_layer_fwd(d, &p->conv, &p->tower[i], x, &m->tower[i], w, N);
         x = ehm_fit2(p->tower[i].a, R, W);
@@ -181,27 +188,27 @@ void ehm_mask_fwd(ehm_dev *d, ehm_mask_pass *p, const ehm_weights *w, ehm_view f
     ehm_linear_fwd(d, u, x, &m->up, w, ehm_view_none());
     ehm_gelu_fwd(d, &(ehm_gelu_fwd_args){.out = ehm_fit2(p->g, R, 4 * W), .x = u});
     ehm_linear_fwd(d, logits, ehm_fit2(p->g, 4 * R, W), &m->classes, w, ehm_view_none());
-    ehm_mix_fwd(d, ehm_mask_out(p, b), ehm_fit3(logits, N, 4 * CELLS, m->n_classes), &p->unfold);
+    ehm_mix_fwd(d, ehm_mask_out(p), ehm_fit3(logits, N, 4 * CELLS, m->n_classes), &p->unfold);
     ehm_dev_label(d, "");
 }
 
-ehm_view ehm_mask_out(const ehm_mask_pass *p, int64_t b) {
-    return ehm_fit3(p->out, all_rois(p, b), 4 * CELLS, p->branch->n_classes);
+ehm_view ehm_mask_out(const ehm_mask_pass *p) {
+    return ehm_fit3(p->out, p->n_loaded, 4 * CELLS, p->branch->n_classes);
 }
 
-ehm_view ehm_mask_dout(const ehm_mask_pass *p, int64_t b) {
+ehm_view ehm_mask_dout(const ehm_mask_pass *p) {
     EHM_ASSERT(p->train);
-    return ehm_fit3(p->dout, all_rois(p, b), 4 * CELLS, p->branch->n_classes);
+    return ehm_fit3(p->dout, p->n_loaded, 4 * CELLS, p->branch->n_classes);
 }
 
-void ehm_mask_bwd(ehm_dev *d, ehm_mask_pass *p, ehm_view dfeatures, const ehm_weights *w, const ehm_grads *g,
-                  int64_t b) {
+void ehm_mask_bwd(ehm_dev *d, ehm_mask_pass *p, ehm_view dfeatures, const ehm_weights *w, const ehm_grads *g) {
     const ehm_mask_branch *m = p->branch;
-    int64_t N = all_rois(p, b), R = N * CELLS, W = m->width, rows = p->rois * (int64_t)CELLS;
+    int64_t N = p->n_loaded, R = N * CELLS, W = m->width;
+    EHM_ASSERT(N > 0);
     ehm_dev_label(d, "head.mask");
     ehm_view dlogits = ehm_fit2(p->dlogits, 4 * R, m->n_classes), du = ehm_fit2(p->du, R, 4 * W),
              da = ehm_fit2(p->da, R, W);
-    ehm_mix_bwd(d, ehm_fit3(dlogits, N, 4 * CELLS, m->n_classes), ehm_mask_dout(p, b), &p->unfold, false);
+    ehm_mix_bwd(d, ehm_fit3(dlogits, N, 4 * CELLS, m->n_classes), ehm_mask_dout(p), &p->unfold, false);
     ehm_linear_bwd(d, ehm_fit2(du, 4 * R, W), ehm_feed(d, p->dlogits_act, dlogits), dlogits,
                    ehm_fit2(p->g, 4 * R, W), &m->classes, w, g);
     ehm_gelu_bwd(d, &(ehm_gelu_bwd_args){.dx = du, .dout = du, .x = ehm_fit2(p->u, R, 4 * W)});
@@ -209,10 +216,10 @@ void ehm_mask_bwd(ehm_dev *d, ehm_mask_pass *p, ehm_view dfeatures, const ehm_we
     for (int32_t i = LAYERS - 1; i >= 0; i--)
         ehm_tower_layer_bwd(d, &p->conv, da, false, da, &p->scratch, &p->tower[i],
                             i ? p->tower[i - 1].a : p->roi, &m->tower[i], w, g, N);
-    ehm_mix_rows_bwd(d, &(ehm_mix_rows_bwd_args){.dx = dfeatures,
-                                                 .dout = ehm_fit3(da, b, rows, W),
-                                                 .idx = ehm_fit3(p->idx, b, rows, READS),
-                                                 .weight = ehm_fit3(p->weight, b, rows, READS),
+    ehm_mix_rows_bwd(d, &(ehm_mix_rows_bwd_args){.dx = rows_of(dfeatures),
+                                                 .dout = ehm_fit3(da, 1, R, W),
+                                                 .idx = ehm_fit3(p->idx, 1, R, READS),
+                                                 .weight = ehm_fit3(p->weight, 1, R, READS),
                                                  .accumulate = true});
     ehm_dev_label(d, "");
 }

@@ -14,17 +14,17 @@ struct ehm_detect {
     ehm_head *head;
     ehm_head_pass *pass[2]; /* training, inference */
     ehm_mask_branch *branch;
-    ehm_mask_pass *mask_pass[2]; /* of training batches; of ROIS_READ boxes of one picture */
+    ehm_mask_pass *mask_pass[2]; /* of training batches; of ROIS_READ boxes at a time */
     ehm_weights weights;    /* of the last inference, for masks that are asked of it */
     ehm_dtype real;
     int32_t batch[2];
     ehm_points points;
     ehm_view target, box, box_weight, centre, centre_weight; /* [B*G,C], [B*G,4], [B*G], [B*G,1], [B*G] */
     ehm_view row_loss;                                       /* [B*G] */
-    ehm_view mask_at, mask_target, mask_weight, mask_logit, dmask_logit, mask_loss; /* [B*R,MASK_CELLS,1]; of the true class */
-    float *h_target, *h_box, *h_box_weight, *h_centre, *h_centre_weight, *h_rois, *h_mask_target, *h_mask_weight;
-    int32_t *h_mask_at, *box_of;
-    double n_points, sum_centre, n_mask_cells; /* of the batch in load */
+    ehm_view mask_at, mask_target, mask_logit, dmask_logit, mask_loss; /* [rois,MASK_CELLS,1]; of the true class */
+    float *h_target, *h_box, *h_box_weight, *h_centre, *h_centre_weight, *h_rois, *h_mask_target;
+    int32_t *h_mask_at, *roi_picture, *box_of, n_rois; /* of the batch in load, packed: pictures have few boxes */
+    double n_points, sum_centre; /* of the batch in load */
     int64_t n_boxes, n_without_point;
     /* what was read */
     float *classes, *logs, *centres, *mask_read; /* of one picture; [ROIS_READ,MASK_CELLS,C] */
@@ -128,8 +128,8 @@ static ehm_code open_training(ehm_detect *s, int64_t batch, ehm_err *err) {
     bool ok = s->h_target && s->h_box && s->h_box_weight && s->h_centre && s->h_centre_weight && s->box_of;
     if (ok && s->o.masks) {
         s->h_rois = EHM_NEW_N(a, float, rois * 4), s->h_mask_target = EHM_NEW_N(a, float, rois * MASK_CELLS);
-        s->h_mask_weight = EHM_NEW_N(a, float, rois * MASK_CELLS), s->h_mask_at = EHM_NEW_N(a, int32_t, rois * MASK_CELLS);
-        ok = s->h_rois && s->h_mask_target && s->h_mask_weight && s->h_mask_at;
+        s->h_mask_at = EHM_NEW_N(a, int32_t, rois * MASK_CELLS), s->roi_picture = EHM_NEW_N(a, int32_t, rois);
+        ok = s->h_rois && s->h_mask_target && s->h_mask_at && s->roi_picture;
     }
     return ok ? EHM_OK : no_memory(&s->o, err);
 }
@@ -155,8 +155,8 @@ static ehm_code pass_open(void *user, const ehm_tune_place *p, ehm_err *err) {
     s->pass[i] = ehm_head_pass_open(s->head, p->batch, p->train, p->act, p->arena);
     if (!s->pass[i]) return no_memory(&s->o, err);
     if (s->o.masks) {
-        s->mask_pass[i] = ehm_mask_pass_open(s->branch, p->train ? p->batch : 1, p->train ? EHM_DETECT_ROIS : ROIS_READ, s->points.grid_h, s->points.grid_w,
-                                             p->train, p->act, p->arena);
+        s->mask_pass[i] = ehm_mask_pass_open(s->branch, p->train ? p->batch * EHM_DETECT_ROIS : ROIS_READ, s->points.grid_h, s->points.grid_w, p->train,
+                                             p->act, p->arena);
         if (!s->mask_pass[i]) return no_memory(&s->o, err);
     }
     return p->train ? open_training(s, p->batch, err) : open_reading(s, p->batch, err);
@@ -183,7 +183,6 @@ static void plan_of(void *user, ehm_plan *plan, bool train) {
     if (!s->o.masks) return;
     s->mask_at = ehm_plan_3d(plan, EHM_MEM_INPUT, NULL, EHM_I32, rois, MASK_CELLS, 1);
     s->mask_target = ehm_plan_3d(plan, EHM_MEM_INPUT, NULL, s->real, rois, MASK_CELLS, 1);
-    s->mask_weight = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, s->real, rois, MASK_CELLS);
     s->mask_logit = ehm_plan_3d(plan, EHM_MEM_CACHE, NULL, s->real, rois, MASK_CELLS, 1);
     s->dmask_logit = ehm_plan_3d(plan, EHM_MEM_CACHE, NULL, s->real, rois, MASK_CELLS, 1);
     s->mask_loss = ehm_plan_2d(plan, EHM_MEM_CACHE, NULL, s->real, rois, MASK_CELLS);
@@ -237,34 +236,29 @@ static void load_points(ehm_detect *s, const ehm_box *boxes, int32_t n, int64_t 
 }
 
 /* Which cells of a true box show its object: the map's pixel at each cell's centre. */
-static void load_masks(ehm_detect *s, const ehm_batch *b, const ehm_box *boxes, int32_t n, int64_t i_picture) {
+static void load_masks(ehm_detect *s, const ehm_batch *b, const ehm_box *boxes, int32_t n, int32_t i_picture) {
     int32_t h = (int32_t)(s->points.grid_h * s->points.cell_px), w = (int32_t)(s->points.grid_w * s->points.cell_px);
     int32_t n_rois = n < EHM_DETECT_ROIS ? n : EHM_DETECT_ROIS;
-    for (int32_t r = 0; r < EHM_DETECT_ROIS; r++) {
-        int64_t roi = i_picture * EHM_DETECT_ROIS + r;
-        float *to = s->h_rois + roi * 4;
-        to[0] = to[1] = 0, to[2] = to[3] = 1;
-        for (int32_t i = 0; i < MASK_CELLS && r >= n_rois; i++) s->h_mask_at[roi * MASK_CELLS + i] = i * s->o.n_classes;
-        if (r >= n_rois) continue;
-        int32_t k = (int32_t)((int64_t)r * n / n_rois);
+    for (int32_t r = 0; r < n_rois; r++) {
+        int32_t k = (int32_t)((int64_t)r * n / n_rois), i_roi = s->n_rois++;
         const ehm_box *v = &boxes[k];
-        float cell = (float)s->points.cell_px;
+        float cell = (float)s->points.cell_px, *to = s->h_rois + 4 * (int64_t)i_roi, *target = s->h_mask_target + (int64_t)i_roi * MASK_CELLS;
+        int32_t *at = s->h_mask_at + (int64_t)i_roi * MASK_CELLS;
         to[0] = v->x0 / cell, to[1] = v->y0 / cell, to[2] = v->x1 / cell, to[3] = v->y1 / cell;
+        s->roi_picture[i_roi] = i_picture;
         for (int32_t i = 0; i < MASK_CELLS; i++) {
             float u = ((float)(i % EHM_MASK_SIDE) + 0.5f) / EHM_MASK_SIDE, q = ((float)(i / EHM_MASK_SIDE) + 0.5f) / EHM_MASK_SIDE;
             int32_t x = (int32_t)(v->x0 + u * (v->x1 - v->x0)), y = (int32_t)(v->y0 + q * (v->y1 - v->y0));
             x = x < 0 ? 0 : x > w - 1 ? w - 1 : x, y = y < 0 ? 0 : y > h - 1 ? h - 1 : y;
-            s->h_mask_at[roi * MASK_CELLS + i] = i * s->o.n_classes + v->class_id;
-            s->h_mask_target[roi * MASK_CELLS + i] = b->objects[(i_picture * h + y) * w + x] == k ? 1 : 0;
-            s->h_mask_weight[roi * MASK_CELLS + i] = 1;
+            at[i] = i * s->o.n_classes + v->class_id;
+            target[i] = b->objects[((int64_t)i_picture * h + y) * w + x] == k ? 1 : 0;
         }
-        s->n_mask_cells += MASK_CELLS;
     }
 }
 
 static ehm_code load(void *user, ehm_dev *d, const ehm_batch *b, const float **mixed, ehm_err *err) {
     ehm_detect *s = user;
-    int64_t n = b->n * points_of(s), rois = (int64_t)b->n * EHM_DETECT_ROIS;
+    int64_t n = b->n * points_of(s);
     (void)mixed;
     if (!b->box_start || (s->o.masks && !b->objects)) return EHM_FAIL(err, EHM_E_ARG, "a batch without %s", b->box_start ? "maps of objects" : "boxes");
     for (int32_t i = b->box_start[0]; i < b->box_start[b->n]; i++)
@@ -273,9 +267,7 @@ static ehm_code load(void *user, ehm_dev *d, const ehm_batch *b, const float **m
     memset(s->h_target, 0, (size_t)(n * s->o.n_classes) * sizeof(float)), memset(s->h_box, 0, (size_t)n * 4 * sizeof(float));
     memset(s->h_box_weight, 0, (size_t)n * sizeof(float)), memset(s->h_centre, 0, (size_t)n * sizeof(float));
     memset(s->h_centre_weight, 0, (size_t)n * sizeof(float));
-    s->n_points = s->sum_centre = s->n_mask_cells = 0;
-    if (s->o.masks)
-        memset(s->h_mask_target, 0, (size_t)(rois * MASK_CELLS) * sizeof(float)), memset(s->h_mask_weight, 0, (size_t)(rois * MASK_CELLS) * sizeof(float));
+    s->n_points = s->sum_centre = s->n_rois = 0;
     for (int32_t i = 0; i < b->n; i++) {
         const ehm_box *boxes = b->boxes + b->box_start[i];
         int32_t n_boxes = b->box_start[i + 1] - b->box_start[i];
@@ -288,11 +280,12 @@ static ehm_code load(void *user, ehm_dev *d, const ehm_batch *b, const float **m
     put(d, s->centre, s->h_centre, n);
     put(d, s->centre_weight, s->h_centre_weight, n);
     if (!s->o.masks) return EHM_OK;
-    ehm_view at = ehm_view_rows(s->mask_at, 0, rois);
-    ehm_upload(d, at, s->h_mask_at, ehm_view_bytes(at));
-    put(d, s->mask_target, s->h_mask_target, rois);
-    put(d, s->mask_weight, s->h_mask_weight, rois);
-    return ehm_mask_pass_load(s->mask_pass[0], d, s->h_rois, b->n, err);
+    if (s->n_rois) {
+        ehm_view at = ehm_view_rows(s->mask_at, 0, s->n_rois);
+        ehm_upload(d, at, s->h_mask_at, ehm_view_bytes(at));
+        put(d, s->mask_target, s->h_mask_target, s->n_rois);
+    }
+    return ehm_mask_pass_load(s->mask_pass[0], d, s->h_rois, s->roi_picture, s->n_rois, err);
 }
 
 static float inverse(double n) { return n > 0 ? (float)(1 / n) : 1; }
@@ -319,16 +312,16 @@ static void point_losses(ehm_detect *s, ehm_dev *d, int64_t b, ehm_view loss, bo
 }
 
 /* Of a mask's logits, [cells,classes], those of the true class alone have a loss: they are picked out, and their gradient is put back. */
-static void mask_losses(ehm_detect *s, ehm_dev *d, int64_t b, ehm_view loss, bool bwd, float share) {
-    int64_t rois = b * EHM_DETECT_ROIS, cells = rois * MASK_CELLS, wide = (int64_t)MASK_CELLS * s->o.n_classes;
-    float by_cell = inverse(s->n_mask_cells);
+static void mask_losses(ehm_detect *s, ehm_dev *d, ehm_view loss, bool bwd, float share) {
+    int64_t rois = s->n_rois, cells = rois * MASK_CELLS, wide = (int64_t)MASK_CELLS * s->o.n_classes;
+    float by_cell = inverse((double)cells);
     ehm_view at = ehm_view_rows(s->mask_at, 0, rois), logit = ehm_view_rows(s->mask_logit, 0, rois), dlogit = ehm_view_rows(s->dmask_logit, 0, rois);
     ehm_dev_label(d, "instances");
-    if (!bwd) ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){.out = logit, .x = ehm_fit3(ehm_mask_out(s->mask_pass[0], b), rois, wide, 1), .idx = at});
+    if (!bwd) ehm_mix_rows_fwd(d, &(ehm_mix_rows_fwd_args){.out = logit, .x = ehm_fit3(ehm_mask_out(s->mask_pass[0]), rois, wide, 1), .idx = at});
     ehm_focal(d, &(ehm_focal_args){.row_loss = ehm_fit2(s->mask_loss, rois, MASK_CELLS), .dx = bwd ? ehm_fit2(dlogit, cells, 1) : ehm_view_none(),
                                    .x = ehm_fit2(logit, cells, 1), .target = ehm_fit2(s->mask_target, cells, 1),
-                                   .weight = ehm_fit2(s->mask_weight, rois, MASK_CELLS), .gamma = 0, .alpha = -1, .scale = share * by_cell});
-    if (bwd) ehm_mix_rows_bwd(d, &(ehm_mix_rows_bwd_args){.dx = ehm_fit3(ehm_mask_dout(s->mask_pass[0], b), rois, wide, 1), .dout = dlogit, .idx = at});
+                                   .gamma = 0, .alpha = -1, .scale = share * by_cell});
+    if (bwd) ehm_mix_rows_bwd(d, &(ehm_mix_rows_bwd_args){.dx = ehm_fit3(ehm_mask_dout(s->mask_pass[0]), rois, wide, 1), .dout = dlogit, .idx = at});
     else ehm_sum(d, &(ehm_sum_args){.out = loss, .x = ehm_fit2(s->mask_loss, rois, MASK_CELLS), .scale = by_cell, .accumulate = true});
 }
 
@@ -336,19 +329,21 @@ static void fwd_loss(void *user, ehm_dev *d, const ehm_weights *w, const ehm_vie
     ehm_detect *s = user;
     ehm_head_fwd(d, s->pass[0], w, levels, b);
     point_losses(s, d, b, loss, false, 1);
-    if (!s->o.masks) return;
-    ehm_mask_fwd(d, s->mask_pass[0], w, ehm_head_out(s->pass[0], FEATURES, b), b);
-    mask_losses(s, d, b, loss, false, 1);
+    if (!s->o.masks || !s->n_rois) return;
+    ehm_mask_fwd(d, s->mask_pass[0], w, ehm_head_out(s->pass[0], FEATURES, b));
+    mask_losses(s, d, loss, false, 1);
 }
 
 static void bwd(void *user, ehm_dev *d, const ehm_weights *w, const ehm_grads *g, const ehm_view *levels, const ehm_view *dlevels, int64_t b, float share) {
     ehm_detect *s = user;
     point_losses(s, d, b, ehm_view_none(), true, share);
     if (s->o.masks) {
-        mask_losses(s, d, b, ehm_view_none(), true, share);
         ehm_view dfeatures = ehm_head_dout(s->pass[0], FEATURES, b);
         ehm_fill(d, &(ehm_fill_args){.x = dfeatures, .value = 0});
-        ehm_mask_bwd(d, s->mask_pass[0], dfeatures, w, g, b);
+        if (s->n_rois) {
+            mask_losses(s, d, ehm_view_none(), true, share);
+            ehm_mask_bwd(d, s->mask_pass[0], dfeatures, w, g);
+        }
     }
     ehm_head_bwd(d, s->pass[0], dlevels, levels, w, g, b);
 }
@@ -361,23 +356,29 @@ static void infer(void *user, ehm_dev *d, const ehm_weights *w, const ehm_view *
     ehm_head_fwd(d, s->pass[1], w, levels, b);
 }
 
-static ehm_code read_masks(ehm_detect *s, ehm_dev *d, int32_t n, int32_t i_picture, ehm_err *err) {
-    ehm_view features = ehm_view_rows(ehm_head_out(s->pass[1], FEATURES, n), i_picture, 1);
-    const ehm_found_box *b = s->found + (int64_t)i_picture * s->o.max_boxes;
-    float *out = s->masks + (int64_t)i_picture * s->o.max_boxes * MASK_CELLS, rois[ROIS_READ * 4];
-    for (int32_t first = 0; first < s->n_found[i_picture]; first += ROIS_READ) {
-        int32_t left = s->n_found[i_picture] - first, some = left < ROIS_READ ? left : ROIS_READ;
-        float cell = (float)s->points.cell_px;
-        for (int32_t r = 0; r < ROIS_READ; r++) {
-            const ehm_found_box *v = &b[first + (r < some ? r : 0)];
-            rois[4 * r] = v->x0 / cell, rois[4 * r + 1] = v->y0 / cell, rois[4 * r + 2] = v->x1 / cell, rois[4 * r + 3] = v->y1 / cell;
+/* The masks of ROIS_READ boxes at a time, whichever of the n pictures they lie in. */
+static ehm_code read_masks(ehm_detect *s, ehm_dev *d, int32_t n, ehm_err *err) {
+    ehm_view features = ehm_head_out(s->pass[1], FEATURES, n);
+    float cell = (float)s->points.cell_px, rois[ROIS_READ * 4], *out[ROIS_READ];
+    int32_t picture[ROIS_READ], class_id[ROIS_READ], some = 0;
+    for (int32_t i = 0, k = 0; i < n;) {
+        if (k < s->n_found[i]) {
+            int64_t at = (int64_t)i * s->o.max_boxes + k++;
+            const ehm_found_box *v = &s->found[at];
+            float *roi = rois + 4 * (ptrdiff_t)some;
+            roi[0] = v->x0 / cell, roi[1] = v->y0 / cell, roi[2] = v->x1 / cell, roi[3] = v->y1 / cell;
+            picture[some] = i, class_id[some] = v->class_id, out[some++] = s->masks + at * MASK_CELLS;
+        } else {
+            i++, k = 0;
         }
-        EHM_TRY(ehm_mask_pass_load(s->mask_pass[1], d, rois, 1, err));
-        ehm_mask_fwd(d, s->mask_pass[1], &s->weights, features, 1);
-        EHM_TRY(fetch(d, s->mask_read, ehm_mask_out(s->mask_pass[1], 1), err));
+        if (!some || (some < ROIS_READ && i < n)) continue;
+        EHM_TRY(ehm_mask_pass_load(s->mask_pass[1], d, rois, picture, some, err));
+        ehm_mask_fwd(d, s->mask_pass[1], &s->weights, features);
+        EHM_TRY(fetch(d, s->mask_read, ehm_mask_out(s->mask_pass[1]), err));
         for (int32_t r = 0; r < some; r++)
-            for (int32_t i = 0; i < MASK_CELLS; i++)
-                out[(first + r) * MASK_CELLS + i] = 1 / (1 + expf(-s->mask_read[((int64_t)r * MASK_CELLS + i) * s->o.n_classes + b[first + r].class_id]));
+            for (int32_t c = 0; c < MASK_CELLS; c++)
+                out[r][c] = 1 / (1 + expf(-s->mask_read[((int64_t)r * MASK_CELLS + c) * s->o.n_classes + class_id[r]]));
+        some = 0;
     }
     return EHM_OK;
 }
@@ -391,8 +392,8 @@ ehm_code ehm_detect_read(ehm_detect *s, ehm_dev *d, int32_t n, ehm_err *err) {
         int32_t k = ehm_points_decode(s->candidate, EHM_DETECT_CANDIDATES, &s->points, s->classes, s->logs, s->centres, s->o.n_classes, s->o.score_min);
         s->n_found[i] = ehm_nms(s->candidate, k, s->o.nms, s->o.max_boxes);
         memcpy(s->found + (int64_t)i * s->o.max_boxes, s->candidate, (size_t)s->n_found[i] * sizeof *s->found);
-        if (s->o.masks) EHM_TRY(read_masks(s, d, n, i, err));
     }
+    if (s->o.masks) EHM_TRY(read_masks(s, d, n, err));
     return ehm_dev_check(d, err);
 }
 

@@ -6,6 +6,7 @@
 #include "net/layer_grid.h"
 
 enum { BATCH = 3, B = 2, D = 12, GH = 2, GW = 3, L = GH * GW, DEPTH = 5, ROIS = 2, IN_MAX = EHM_HEAD_LEVELS };
+static const int32_t picture_of[B * ROIS] = {0, 0, 1, 1};
 
 static const struct {
     const char *name;
@@ -114,7 +115,7 @@ static void fixture_open(fixture *f, int32_t i_kind, int32_t i_place, bool train
     REQUIRE_OK(ehm_dev_open(&f->d, places[i_place].device, 2, &err), &err);
     if (f->masks) {
         REQUIRE(f->branch = ehm_mask_branch_add(&f->ps, &f->a, kinds[i_kind].width, kinds[i_kind].n_out));
-        REQUIRE(f->mask = ehm_mask_pass_open(f->branch, BATCH, ROIS, 2 * GH, 2 * GW, train, f->act, &f->a));
+        REQUIRE(f->mask = ehm_mask_pass_open(f->branch, BATCH * ROIS, 2 * GH, 2 * GW, train, f->act, &f->a));
         f->n_in = f->n_out = 1;
     } else {
         ehm_vit_shape s = {.embed_dim = D, .depth = DEPTH, .grid_h = GH, .grid_w = GW, .n_patches = L};
@@ -158,7 +159,7 @@ static void fixture_close(fixture *f) {
 }
 
 static ehm_view out_of(fixture *f, int32_t i) {
-    return f->masks ? ehm_mask_out(f->mask, B) : ehm_head_out(f->pass, i, B);
+    return f->masks ? ehm_mask_out(f->mask) : ehm_head_out(f->pass, i, B);
 }
 
 static void forward(fixture *f) {
@@ -166,8 +167,8 @@ static void forward(fixture *f) {
     if (f->masks) {
         float boxes[B * ROIS * 4];
         memcpy(boxes, ehm_st_find(f->file, "boxes")->data, sizeof boxes);
-        REQUIRE_OK(ehm_mask_pass_load(f->mask, f->d, boxes, B, &err), &err);
-        ehm_mask_fwd(f->d, f->mask, &f->w, f->in[0], B);
+        REQUIRE_OK(ehm_mask_pass_load(f->mask, f->d, boxes, picture_of, B * ROIS, &err), &err);
+        ehm_mask_fwd(f->d, f->mask, &f->w, f->in[0]);
     } else {
         ehm_head_fwd(f->d, f->pass, &f->w, f->in, B);
     }
@@ -177,11 +178,11 @@ static void forward(fixture *f) {
 static void backward(fixture *f, bool to_levels) {
     ehm_err err = {0};
     for (int32_t i = 0; i < f->n_out; i++)
-        put(f, f->masks ? ehm_mask_dout(f->mask, B) : ehm_head_dout(f->pass, i, B), get(f, "dout", NULL, i));
+        put(f, f->masks ? ehm_mask_dout(f->mask) : ehm_head_dout(f->pass, i, B), get(f, "dout", NULL, i));
     /* A head writes what it did not find; the mask branch adds to what is there. */
     for (int32_t i = 0; i < f->n_in; i++)
         ehm_fill(f->d, &(ehm_fill_args){.x = f->din[i], .value = f->masks ? 1 : 77});
-    if (f->masks) ehm_mask_bwd(f->d, f->mask, f->din[0], &f->w, &f->g, B);
+    if (f->masks) ehm_mask_bwd(f->d, f->mask, f->din[0], &f->w, &f->g);
     else ehm_head_bwd(f->d, f->pass, to_levels ? f->din : NULL, f->in, &f->w, &f->g, B);
     REQUIRE_OK(ehm_dev_check(f->d, &err), &err);
 }
@@ -297,13 +298,13 @@ TEST(heads, refusals) {
     fixture f;
     fixture_open(&f, 5, 1, false);
     float boxes[B * ROIS * 4] = {0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 2, 0, 1, 1};
-    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, B, &err), &err, EHM_E_ARG,
-                "box 1 of picture 1 is 2, 0 to 1, 1");
+    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, picture_of, B * ROIS, &err), &err, EHM_E_ARG,
+                "box 3, of picture 1, is 2, 0 to 1, 1");
     boxes[12] = 0, boxes[1] = NAN;
-    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, B, &err), &err, EHM_E_ARG, "box 0 of picture 0");
+    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, picture_of, B * ROIS, &err), &err, EHM_E_ARG, "box 0, of picture 0");
     boxes[1] = 0, boxes[6] = INFINITY;
-    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, B, &err), &err, EHM_E_ARG, "box 1 of picture 0");
+    CHECK_FAILS(ehm_mask_pass_load(f.mask, f.d, boxes, picture_of, B * ROIS, &err), &err, EHM_E_ARG, "box 1, of picture 0");
     boxes[6] = 1e30f, boxes[4] = -1e30f; /* far outside reads nothing, and nothing breaks */
-    CHECK_OK(ehm_mask_pass_load(f.mask, f.d, boxes, B, &err), &err);
+    CHECK_OK(ehm_mask_pass_load(f.mask, f.d, boxes, picture_of, B * ROIS, &err), &err);
     fixture_close(&f);
 }
