@@ -34,6 +34,17 @@ static void device(doctor *d, const char *name, ehm_arena *a) {
     ehm_dev_close(dev);
 }
 
+/* No GPU is nothing that stands in the way; one that is there and does not answer is. */
+static void gpu(doctor *d, ehm_arena *a) {
+    ehm_dev *dev = NULL;
+    ehm_err why = {0};
+    ehm_code rc = ehm_dev_open(&dev, "cuda", 1, &why);
+    if (rc == EHM_E_UNSUPPORTED) say(d, true, "cuda", ehm_arena_printf(a, "not used: %s", why.what), NULL);
+    else if (rc) say(d, false, "cuda", why.what, why.hint);
+    else say(d, true, "cuda", ehm_arena_printf(a, "%s; what --device auto takes", ehm_dev_describe(dev)), NULL);
+    ehm_dev_close(dev);
+}
+
 static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     static const char *const formats[] = {"JPEG", "PNG", "WEBP", "TIFF", "GIF", "ZLIB", "ZSTD", "LZMA", "DNNL"};
     ehm_str s = {0}, missing = {0};
@@ -46,6 +57,7 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     say(&d, true, "processors", ehm_arena_printf(out->arena, "%d may be used", ehm_cpu_count()), NULL);
     ehm_format_bytes((double)ehm_memory_limit(), limit), ehm_format_bytes((double)ehm_memory_available(), avail);
     say(&d, ehm_memory_available() > (int64_t)1 << 30, "memory", ehm_arena_printf(out->arena, "%s free of %s", avail, limit), "a small preset and a small --batch-size help");
+    gpu(&d, out->arena);
     device(&d, "cpu", out->arena);
     device(&d, "ref", out->arena);
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)

@@ -18,7 +18,7 @@ static void words_of(ehm_str *s, const ehm_setting *e) {
         for (const ehm_recipe *const *r = ehm_recipes; *r; r++) add_joined(s, (*r)->name);
     else if (!strcmp(e->key, "tasks"))
         for (const ehm_eval_task *const *t = ehm_eval_tasks; *t; t++) add_joined(s, (*t)->name);
-    else if (!strcmp(e->key, "device")) ehm_str_add(s, "auto cpu ref");
+    else if (!strcmp(e->key, "device")) ehm_str_add(s, "auto cpu cuda ref");
     else if (e->kind == EHM_SET_STR) {
         /* A list whose default has several words has all of them. */
         bool list = e->unit && ehm_ends_nocase(e->unit, ",..") && e->def_str && strchr(e->def_str, ',');

@@ -15,6 +15,7 @@ typedef struct ehm_backend {
 #undef OP
     ehm_code (*open)(void **self, const char *name, int32_t n_threads, ehm_err *err);
     void (*close)(void *self);
+    int64_t (*available)(void *self); /* bytes of device memory that are free, -1: not known; NULL: memory is the host's */
     ehm_code (*alloc)(void *self, void **ptr, size_t bytes, ehm_err *err);
     void (*free)(void *self, void *ptr, size_t bytes);
     void (*upload)(void *self, void *dst, const void *src, size_t n);

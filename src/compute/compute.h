@@ -52,9 +52,9 @@ ehm_view ehm_view_rows(ehm_view v, int64_t first, int64_t n);             /* alo
 static inline ehm_view ehm_view_none(void) { return (ehm_view){0}; }
 
 /* ---- devices ---- */
-/* name: "ref", "cpu" (later "cuda:0"); "ref64" for tests; "auto" is cpu where it can run, else ref. n_threads 0: as many as the
- * process may use. EHM_E_CONFIG for a name that is not known (the message lists those that are), EHM_E_UNSUPPORTED names what is
- * missing. Free all buffers before ehm_dev_close; closing NULL is fine. */
+/* name: "ref", "cpu", "cuda" (the first GPU) or "cuda:N"; "ref64" for tests; "auto" is cuda where there is a GPU, else cpu where that can run, else
+ * ref. n_threads, of the host, 0: as many as the process may use. EHM_E_CONFIG for a name that is not known (the message lists those that are) or a
+ * GPU that is not there, EHM_E_UNSUPPORTED names what is missing. Free all buffers before ehm_dev_close; closing NULL is fine. */
 ehm_code ehm_dev_open(ehm_dev **out, const char *name, int32_t n_threads, ehm_err *err);
 void ehm_dev_close(ehm_dev *d);
 const char *ehm_dev_name(const ehm_dev *d);        /* "cpu" */
@@ -63,6 +63,8 @@ ehm_pool *ehm_dev_pool(const ehm_dev *d);          /* host threads; may be NULL 
 ehm_dtype ehm_dev_real(const ehm_dev *d);          /* type of parameters, gradients, statistics: EHM_F32; EHM_F64 on "ref64" */
 bool ehm_dev_fast_bf16(const ehm_dev *d);          /* does the hardware multiply bf16 */
 bool ehm_dev_same_bits_any_threads(const ehm_dev *d);
+/* Memory that is free for buffers, in bytes; -1: not known. own: is it the device's, not the host's. */
+int64_t ehm_dev_available(const ehm_dev *d, bool *own);
 /* Waits for all work; the first failure's op, label and shapes. Clears nothing: a failed device stays failed. */
 ehm_code ehm_dev_check(ehm_dev *d, ehm_err *err);
 void ehm_dev_reset_error(ehm_dev *d);

@@ -6,6 +6,7 @@
 struct ehm_dev {
     const ehm_backend *be;
     void *self;         /* the back end's own state */
+    ehm_pool *pool;     /* host threads, where the back end works elsewhere; else NULL and the back end has its own */
     ehm_err err;        /* the first failure; sticks until ehm_dev_reset_error */
     const char *label;  /* borrowed; NULL: none */
     bool watch_finite;

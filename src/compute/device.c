@@ -1,6 +1,8 @@
 #include "compute/compute_int.h"
+#include "compute/cuda_plugin.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -106,8 +108,10 @@ static ehm_code open_backend(ehm_dev **out, const ehm_backend *be, const char *n
     ehm_dev *d = calloc(1, sizeof *d);
     if (!d) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for device \"%s\"", name);
     d->be = be;
-    ehm_code rc = be->open(&d->self, name, n_threads, err);
+    ehm_code rc = be->device_memory ? ehm_pool_open(&d->pool, n_threads, err) : EHM_OK;
+    if (!rc) rc = be->open(&d->self, name, n_threads, err);
     if (rc) {
+        ehm_pool_close(d->pool);
         free(d);
         return rc;
     }
@@ -115,17 +119,37 @@ static ehm_code open_backend(ehm_dev **out, const ehm_backend *be, const char *n
     return EHM_OK;
 }
 
+static ehm_code open_cuda(ehm_dev **out, const char *name, int32_t n_threads, ehm_err *err) {
+    const ehm_backend *be;
+    EHM_TRY(ehm_cuda_backend(&be, err));
+    return open_backend(out, be, name, n_threads, err);
+}
+
+/* The first of what is there. A GPU that is absent, or a processor that the fast back end cannot serve, is no reason to fail; whatever else goes
+ * wrong with one that is there is. */
+static ehm_code open_best(ehm_dev **out, int32_t n_threads, ehm_err *err) {
+    ehm_err why = {0};
+    ehm_code rc = open_cuda(out, "cuda", n_threads, &why);
+    if (rc == EHM_E_UNSUPPORTED) {
+        ehm_err_clear(&why);
+        rc = open_backend(out, &ehm_backend_cpu, "cpu", n_threads, &why);
+    }
+    if (rc == EHM_E_UNSUPPORTED) return open_backend(out, &ehm_backend_ref, "ref", n_threads, err);
+    if (rc && err && !err->code) *err = why;
+    return rc;
+}
+
 static ehm_code name_unknown(const char *name, ehm_err *err) {
-    const char *known[BACKENDS_N + 1] = {"auto"};
+    const char *known[BACKENDS_N + 2] = {"auto", "cuda"};
     ehm_str list = {0};
-    ehm_str_add(&list, "auto");
+    ehm_str_add(&list, "auto, cuda, cuda:N");
     for (int32_t i = 0; i < BACKENDS_N; i++) {
-        known[i + 1] = backends[i]->name;
+        known[i + 2] = backends[i]->name;
         ehm_str_addf(&list, ", %s", backends[i]->name);
     }
     EHM_FAIL(err, EHM_E_CONFIG, "device \"%s\" is not known; there are %s", name, ehm_str_c(&list));
     ehm_str_free(&list);
-    const char *near = ehm_nearest(name, known, BACKENDS_N + 1);
+    const char *near = !strncasecmp(name, "gpu", 3) ? "cuda" : ehm_nearest(name, known, BACKENDS_N + 2);
     EHM_HINT(err, "--device %s", near ? near : "auto");
     return EHM_E_CONFIG;
 }
@@ -135,37 +159,31 @@ ehm_code ehm_dev_open(ehm_dev **out, const char *name, int32_t n_threads, ehm_er
     if (!name) return EHM_FAIL(err, EHM_E_ARG, "no device name given");
     if (n_threads < 0) return EHM_FAIL(err, EHM_E_ARG, "%d threads for device \"%s\"", (int)n_threads, name);
     if (!n_threads) n_threads = ehm_cpu_count();
-    if (!strcmp(name, "auto")) {
-        /* A processor that the fast back end cannot serve is no reason to fail: ref runs everywhere. Other failures are. */
-        ehm_err first = {0};
-        ehm_code rc = open_backend(out, &ehm_backend_cpu, "cpu", n_threads, &first);
-        if (rc == EHM_E_UNSUPPORTED) return open_backend(out, &ehm_backend_ref, "ref", n_threads, err);
-        if (rc && err && !err->code) *err = first;
-        return rc;
-    }
+    if (!strcmp(name, "auto")) return open_best(out, n_threads, err);
     for (int32_t i = 0; i < BACKENDS_N; i++)
         if (!strcmp(name, backends[i]->name)) return open_backend(out, backends[i], name, n_threads, err);
-    if (ehm_starts(name, "cuda")) {
-        EHM_FAIL(err, EHM_E_UNSUPPORTED, "device \"%s\": this build has no CUDA back end", name);
-        EHM_HINT(err, "--device auto");
-        return EHM_E_UNSUPPORTED;
-    }
+    if (!strcmp(name, "cuda") || ehm_starts(name, "cuda:")) return open_cuda(out, name, n_threads, err);
     return name_unknown(name, err);
 }
 
 void ehm_dev_close(ehm_dev *d) {
     if (!d) return;
     d->be->close(d->self);
+    ehm_pool_close(d->pool);
     free(d->marks);
     free(d);
 }
 
 const char *ehm_dev_name(const ehm_dev *d) { return d->be->name; }
 const char *ehm_dev_describe(const ehm_dev *d) { return d->be->describe(d->self); }
-ehm_pool *ehm_dev_pool(const ehm_dev *d) { return d->be->pool ? d->be->pool(d->self) : NULL; }
+ehm_pool *ehm_dev_pool(const ehm_dev *d) { return d->be->pool ? d->be->pool(d->self) : d->pool; }
 ehm_dtype ehm_dev_real(const ehm_dev *d) { return d->be->real; }
 bool ehm_dev_fast_bf16(const ehm_dev *d) { return d->be->fast_bf16 && d->be->fast_bf16(d->self); }
 bool ehm_dev_same_bits_any_threads(const ehm_dev *d) { return d->be->same_bits_any_threads; }
+int64_t ehm_dev_available(const ehm_dev *d, bool *own) {
+    *own = d->be->available != NULL;
+    return *own ? d->be->available(d->self) : ehm_memory_available();
+}
 void ehm_dev_watch_finite(ehm_dev *d, bool on) { d->watch_finite = on; }
 void ehm_dev_label(ehm_dev *d, const char *label) { d->label = label; }
 double ehm_dev_flops(const ehm_dev *d) { return d->flops; }

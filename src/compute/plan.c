@@ -157,15 +157,19 @@ size_t ehm_plan_bytes_all(const ehm_plan *p) {
     return n;
 }
 
-static ehm_code too_large(const ehm_plan *p, int64_t available, ehm_err *err) {
+static ehm_code too_large(const ehm_plan *p, int64_t available, bool own, ehm_err *err) {
     char all[32], free_now[32], limit[32], one[32];
     ehm_str kinds = {0};
     for (int32_t k = 0; k < EHM_MEM_KINDS; k++)
         ehm_str_addf(&kinds, "%s%s %s", k ? ", " : "", ehm_mem_kind_name((ehm_mem_kind)k),
                      ehm_format_bytes((double)ehm_plan_bytes(p, (ehm_mem_kind)k), one));
-    EHM_FAIL(err, EHM_E_MEMORY, "the plan needs %s (%s); %s are free of the %s that this process may use",
-             ehm_format_bytes((double)ehm_plan_bytes_all(p), all), ehm_str_c(&kinds),
-             ehm_format_bytes((double)available, free_now), ehm_format_bytes((double)ehm_memory_limit(), limit));
+    ehm_format_bytes((double)ehm_plan_bytes_all(p), all);
+    ehm_format_bytes((double)available, free_now);
+    if (own)
+        EHM_FAIL(err, EHM_E_MEMORY, "the plan needs %s of the device's memory (%s); %s are free", all, ehm_str_c(&kinds), free_now);
+    else
+        EHM_FAIL(err, EHM_E_MEMORY, "the plan needs %s (%s); %s are free of the %s that this process may use", all, ehm_str_c(&kinds), free_now,
+                 ehm_format_bytes((double)ehm_memory_limit(), limit));
     ehm_str_free(&kinds);
     /* What grows with the batch can be lowered by it; what does not needs a smaller model. */
     double batch = (double)p->peak[EHM_MEM_CACHE] + (double)p->peak[EHM_MEM_SCRATCH] + (double)p->peak[EHM_MEM_INPUT];
@@ -181,11 +185,12 @@ ehm_code ehm_plan_commit(ehm_plan *p, ehm_err *err) {
         hand_over(p, err);
         return p->err.code;
     }
-    int64_t available = ehm_memory_available();
+    bool own;
+    int64_t available = ehm_dev_available(p->dev, &own);
     size_t all = ehm_plan_bytes_all(p);
     if (available >= 0 && all > (size_t)available) {
         p->failed = true;
-        too_large(p, available, &p->err);
+        too_large(p, available, own, &p->err);
         hand_over(p, err);
         return EHM_E_MEMORY;
     }

@@ -81,6 +81,7 @@ static const char *const vendor[][2] = {
     {"tiffio.h", "image/codec_tiff.c"}, {"tiff.h", "image/codec_tiff.c"}, {"gif_lib.h", "image/codec_gif.c"},
     {"zlib.h", "data/unpack.c"}, {"zstd.h", "data/unpack.c"}, {"lzma.h", "data/unpack.c"},
     {"dnnl.h", "compute/cpu/cpu_dnnl.c"}, {"dnnl_version.h", "compute/cpu/cpu_dnnl.c"}, {"omp.h", "compute/cpu/cpu_dnnl.c"},
+    {"cuda_runtime.h", "compute/cuda/cuda_kern.h"}, {"cuda_runtime_api.h", "compute/cuda/cuda.c compute/cuda/cuda_blas.c"}, {"cublasLt.h", "compute/cuda/cuda_blas.c"},
 };
 static void check_file(const char *path, const char *rel, const char *folder) {
     FILE *f = fopen(path, "r");
@@ -145,7 +146,7 @@ static void walk(const char *rel, const char *folder) {
             else walk(sub, *rel ? folder : e->d_name);
         } else if (*rel) {
             size_t n = strlen(e->d_name);
-            if (n > 2 && (!strcmp(e->d_name + n - 2, ".c") || !strcmp(e->d_name + n - 2, ".h"))) {
+            if (n > 2 && (!strcmp(e->d_name + n - 2, ".c") || !strcmp(e->d_name + n - 2, ".h") || (n > 3 && !strcmp(e->d_name + n - 3, ".cu")))) {
                 for (int i = 0; i < n_names; i++)
                     if (!strcmp(names[i], e->d_name)) bad(sub, 0, "the name %s stands twice in the tree", e->d_name);
                 if (n_names < MAX_FILES) names[n_names++] = strdup(e->d_name);

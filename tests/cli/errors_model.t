@@ -39,9 +39,9 @@ $ echo text >text && ehm embed --model text --data scenes:1:4:32 --out f.npy
 ehm: text: not a safetensors file (5 bytes)
 [1]
 $ ehm embed --model run --data scenes:1:4:32 --out f.npy --device gpu
-ehm: device "gpu" is not known; there are auto, cpu, ref, ref64
+ehm: device "gpu" is not known; there are auto, cuda, cuda:N, cpu, ref, ref64
   while: opening the model run
-  hint:  ...
+  hint:  --device cuda
 [2]
 
 # Files of tensors: cut short, or with numbers that lead out of the file.

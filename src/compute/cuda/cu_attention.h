@@ -1,0 +1,15 @@
+/* What the files of attention share. */
+#ifndef EHM_COMPUTE_CU_ATTENTION_H
+#define EHM_COMPUTE_CU_ATTENTION_H
+#include "compute/cuda/cuda_kern.h"
+
+/* qkv [B,N,3*width], out, dout [B,N,width], lse, dots [B,H,N], dqkv as qkv, probs [B,N,N] or [B,H,N,N]; grid: pieces of N, heads, pictures */
+typedef struct {
+    cu_in qkv, dout;
+    cu_out out, dqkv;
+    float *lse, *dots, *probs;
+    int64_t n, width, heads, k;
+    float scale;
+    int32_t per_head;
+} attn_job;
+#endif

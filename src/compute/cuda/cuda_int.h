@@ -1,0 +1,51 @@
+/* The CUDA back end's own state, and what its files share. cuda.c has the device, memory and the table; cuda_blas.c the products;
+ * the .cu files everything else, a function of this back end a row of ops.def. */
+#ifndef EHM_COMPUTE_CUDA_INT_H
+#define EHM_COMPUTE_CUDA_INT_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "compute/backend.h"
+
+enum { EHM_CUDA_SCRATCH = 3 };
+typedef struct ehm_cuda_blas ehm_cuda_blas;
+typedef struct ehm_cuda {
+    int32_t index;          /* of the device */
+    void *stream;           /* cudaStream_t */
+    ehm_err err;            /* the first failure since the last wait */
+    ehm_cuda_blas *blas;
+    struct { void *p; size_t bytes; } scratch[EHM_CUDA_SCRATCH]; /* device memory that an op may use until it returns; grows */
+    void *staging;          /* pinned host memory: a ring of what is on its way to the device */
+    size_t staging_bytes, staging_at;
+    int32_t multiprocessors;
+    size_t shared_bytes;    /* of a block, at most */
+    char about[256];
+} ehm_cuda;
+
+/* Keep the first failure: what is cudaError_t. */
+void ehm_cuda_note(ehm_cuda *c, int what, const char *where);
+/* Device memory until the op returns; NULL when there is none, which is noted. which: 0 .. EHM_CUDA_SCRATCH - 1, two uses in one op take two. What
+ * an earlier op on the stream still does with it comes before whatever this op starts. */
+void *ehm_cuda_scratch(ehm_cuda *c, int32_t which, size_t bytes);
+
+ehm_code ehm_cuda_blas_open(ehm_cuda_blas **out, ehm_cuda *c, ehm_err *err);
+void ehm_cuda_blas_close(ehm_cuda_blas *b);
+const char *ehm_cuda_blas_about(const ehm_cuda_blas *b);
+/* out[M,N] = op(a) op(b) (+ bias[N]) (+ add[M,N]), row-major without gaps; a and b of one type, sums in f32. */
+typedef struct {
+    int64_t m, n, k;
+    bool trans_a, trans_b, in_bf16, out_bf16;
+    const void *a, *b, *add; /* add of the type of out, may be out; or NULL */
+    const float *bias;       /* or NULL */
+    void *out;
+} ehm_cuda_product;
+/* By cuBLASLt; false where it has no way for these shapes and addresses, and nothing was done. */
+bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p);
+
+#define OP(NAME, what, tol_f32, tol_bf16, bwd) void ehm_cuda_op_##NAME(void *self, const ehm_##NAME##_args *a);
+#include "compute/ops.def"
+#undef OP
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+/* Kernels on the host: the words of CUDA C that src/compute/cuda uses, for the tests. The threads of a block run in turn, each until it
+ * waits (a barrier, a shuffle); blocks run one after the other. What is checked beside results: memory (each device buffer is a
+ * block of its own, so the address sanitizer sees its ends), shared memory that is read before it was written (it starts as NaN),
+ * a barrier that some threads do not reach, and order: EHM_EMU_ORDER=down runs threads and blocks from the last to the first, and
+ * what races gives other bits then. */
+#ifndef EHM_TESTS_EMU_KERN_H
+#define EHM_TESTS_EMU_KERN_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct { uint32_t x, y, z; } dim3;
+#define EHM_DIM3(x, y, z) ((dim3){(x), (y), (z)})
+extern dim3 emu_thread, emu_block, emu_threads, emu_blocks;
+#define threadIdx emu_thread
+#define blockIdx emu_block
+#define blockDim emu_threads
+#define gridDim emu_blocks
+
+#define DEV static inline
+#define KERNEL(name, type)                                                      \
+    static void name(const type job);                                           \
+    static void name##_thread(const void *job) { name(*(const type *)job); }    \
+    static void name(const type job)
+#define KERNEL_BOUND(name, type, threads, blocks) KERNEL(name, type)
+#define SHARED static
+#define DYNAMIC_SHARED(type, name) type *name = (type *)emu_shared()
+#define BARRIER() emu_barrier()
+#define UNROLL
+#define EMU_LAUNCH(c, name, grid, threads, bytes, job, flat)                                                        \
+    do {                                                                                                            \
+        if (!(c)->err.code) emu_launch(#name, name##_thread, (grid), (threads), (bytes), &(job), flat);             \
+    } while (0)
+#define LAUNCH_SHARED(c, name, grid, threads, bytes, job) EMU_LAUNCH(c, name, grid, threads, bytes, job, false)
+#define LAUNCH(c, name, grid, threads, job) EMU_LAUNCH(c, name, grid, threads, 0, job, false)
+#define LAUNCH_FLAT(c, name, grid, threads, job) EMU_LAUNCH(c, name, grid, threads, 0, job, true)
+#define EHM_ALIGN(n) __attribute__((aligned(n)))
+
+void emu_launch(const char *name, void (*thread)(const void *job), dim3 grid, uint32_t threads, size_t shared_bytes, const void *job,
+                bool flat);
+void *emu_shared(void);
+void emu_barrier(void);
+/* What each of a warp's 32 threads gave, in order; they all come here. Valid until the next call. */
+const void *emu_warp(const void *mine, size_t bytes);
+
+static inline float shuffle_xor(float x, int32_t lane) {
+    return ((const float *)emu_warp(&x, sizeof x))[(emu_thread.x % 32) ^ (uint32_t)lane];
+}
+static inline double shuffle_xor_double(double x, int32_t lane) {
+    return ((const double *)emu_warp(&x, sizeof x))[(emu_thread.x % 32) ^ (uint32_t)lane];
+}
+static inline float f32_bits(uint32_t u) {
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+static inline uint32_t bits_f32(float x) {
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    return u;
+}
+#endif

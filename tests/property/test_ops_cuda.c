@@ -1,0 +1,142 @@
+/* The kernels of the CUDA back end, run on the host by tests/cuda_emu: every op against ref, the same bits from one time to the next and
+ * whichever way the threads of a block run, and what the plug-in and its device say when something is missing. */
+#include "compute/cuda_plugin.h"
+#include "compute/plan.h"
+#include "ops_against.h"
+#include <stdlib.h>
+
+static void emulate(const char *order) {
+    setenv("EHM_CUDA_PLUGIN", EHM_CUDA_EMU, 1);
+    setenv("EHM_EMU_ORDER", order, 1);
+    setenv("EHM_CUDA_GEMM", "own", 1);
+}
+
+TEST(cuda, f32) {
+    emulate("up");
+    against_ref("cuda", EHM_F32);
+}
+TEST(cuda, bf16) {
+    emulate("up");
+    against_ref("cuda", EHM_BF16);
+}
+
+/* Threads and blocks from the first to the last, and from the last to the first: what one writes while another reads it would show. */
+static void either_way(ehm_dtype act) {
+    emulate("up");
+    ehm_dev *d = device("cuda", 1);
+    for (int op = 0; op < EHM_OPS_N; op++) {
+        op_case a, b;
+        for (int i = 0; case_make(&a, (ehm_op)op, i, act); i++) {
+            REQUIRE(case_make(&b, (ehm_op)op, i, act));
+            emulate("up");
+            REQUIRE(case_run(&a, d));
+            emulate("down");
+            REQUIRE(case_run(&b, d));
+            for (int k = 0; k < a.n; k++)
+                if (a.t[k].role != IN && memcmp(a.t[k].got, b.t[k].got, (size_t)a.t[k].n * sizeof(double)))
+                    ehm_test_fail(__FILE__, __LINE__, "%s: %s depends on the order of threads", case_name(&a, d), a.t[k].name);
+            case_free(&a);
+            case_free(&b);
+        }
+    }
+    ehm_dev_close(d);
+}
+TEST(cuda, order_of_threads) {
+    either_way(EHM_F32);
+    either_way(EHM_BF16);
+}
+
+/* ---- what is missing is said ---- */
+
+static void refused(const char *name, ehm_code code, const char *part) {
+    ehm_dev *d;
+    ehm_err err = {0};
+    CHECK_FAILS(ehm_dev_open(&d, name, 1, &err), &err, code, part);
+    CHECK(d == NULL);
+}
+
+TEST(cuda, plugin_refused) {
+    char path[512];
+    setenv("EHM_CUDA_PLUGIN", "libehm_cuda.so", 1);
+    refused("cuda", EHM_E_CONFIG, "must be an absolute path");
+    setenv("EHM_CUDA_PLUGIN", "/nowhere/libehm_cuda.so", 1);
+    refused("cuda", EHM_E_UNSUPPORTED, "/nowhere/libehm_cuda.so, is not there");
+    snprintf(path, sizeof path, "%s/README.md", EHM_SOURCE_ROOT);
+    setenv("EHM_CUDA_PLUGIN", path, 1);
+    refused("cuda", EHM_E_UNSUPPORTED, "cannot be opened");
+    setenv("EHM_CUDA_PLUGIN", EHM_CUDA_OTHER, 1);
+    refused("cuda", EHM_E_MISMATCH, "belongs to another build: version 0.0.0");
+    refused("auto", EHM_E_MISMATCH, "belongs to another build"); /* a mistake that is better told than passed over */
+}
+
+TEST(cuda, device_refused) {
+    ehm_dev *d;
+    ehm_err err = {0};
+    emulate("up");
+    refused("cuda:1", EHM_E_CONFIG, "there is 1 here, counted from 0");
+    refused("cuda:", EHM_E_CONFIG, "\"cuda:\" is not known");
+    refused("cuda:x", EHM_E_CONFIG, "is not known");
+    refused("cude", EHM_E_CONFIG, "there are auto, cuda, cuda:N, cpu");
+    setenv("EHM_EMU_DRIVER", "12040", 1);
+    refused("cuda", EHM_E_UNSUPPORTED, "is for CUDA up to 12.4, and CUDA 13.0 is needed");
+    setenv("EHM_EMU_DRIVER", "0", 1);
+    refused("cuda", EHM_E_UNSUPPORTED, "no NVIDIA driver");
+    unsetenv("EHM_EMU_DRIVER");
+    setenv("EHM_EMU_DEVICES", "0", 1);
+    refused("cuda", EHM_E_UNSUPPORTED, "no NVIDIA GPU is seen");
+    REQUIRE_OK(ehm_dev_open(&d, "auto", 1, &err), &err); /* none: the processor then */
+    CHECK_STR(ehm_dev_name(d), "cpu");
+    ehm_dev_close(d);
+    unsetenv("EHM_EMU_DEVICES");
+    REQUIRE_OK(ehm_dev_open(&d, "auto", 1, &err), &err);
+    CHECK_STR(ehm_dev_name(d), "cuda");
+    CHECK(ehm_dev_pool(d) != NULL); /* threads of the host for trees and masks */
+    ehm_dev_close(d);
+}
+
+TEST(cuda, memory) {
+    ehm_dev *d;
+    ehm_err err = {0};
+    ehm_buf *buf;
+    ehm_plan plan;
+    bool own;
+    emulate("up");
+    setenv("EHM_EMU_BYTES", "1048576", 1);
+    REQUIRE_OK(ehm_dev_open(&d, "cuda:0", 1, &err), &err);
+    CHECK_INT(ehm_dev_available(d, &own), 1048576);
+    CHECK(own);
+    CHECK_FAILS(ehm_buf_new(&buf, d, 2 << 20, &err), &err, EHM_E_MEMORY, "buffer of 2.00 MiB; 1.00 MiB are free");
+    ehm_err_clear(&err);
+    ehm_plan_begin(&plan, d);
+    ehm_plan_1d(&plan, EHM_MEM_CACHE, NULL, EHM_F32, 1 << 20);
+    CHECK_FAILS(ehm_plan_commit(&plan, &err), &err, EHM_E_MEMORY, "4.00 MiB of the device's memory");
+    CHECK(strstr(err.hint, "--batch-size") != NULL);
+    ehm_plan_free(&plan);
+    ehm_err_clear(&err);
+    /* What is new is zero, and what goes there comes back. */
+    float x[100], y[100];
+    for (int i = 0; i < 100; i++) x[i] = (float)i;
+    REQUIRE_OK(ehm_buf_new(&buf, d, sizeof x, &err), &err);
+    ehm_view v = ehm_view_1d(buf, EHM_F32, 100);
+    ehm_download(d, y, v, sizeof y);
+    for (int i = 0; i < 100; i++) CHECK(y[i] == 0);
+    ehm_upload(d, v, x, sizeof x);
+    memset(x, 0, sizeof x); /* an upload has taken what it needs */
+    ehm_download(d, y, v, sizeof y);
+    for (int i = 0; i < 100; i++) CHECK(y[i] == (float)i);
+    CHECK_OK(ehm_dev_check(d, &err), &err);
+    ehm_buf_free(buf);
+    ehm_dev_close(d);
+    unsetenv("EHM_EMU_BYTES");
+}
+
+TEST(cuda, complete) {
+    const ehm_backend *be;
+    ehm_err err = {0};
+    emulate("up");
+    REQUIRE_OK(ehm_cuda_backend(&be, &err), &err);
+#define OP(name_, what, tol_f32, tol_bf16, bwd) \
+    if (!be->name_) ehm_test_fail(__FILE__, __LINE__, "the CUDA back end has no %s", #name_);
+#include "compute/ops.def"
+#undef OP
+}
