@@ -122,7 +122,9 @@ static ehm_code enough_pictures(const ehm_train *t, ehm_err *err) {
 
 ehm_code ehm_train_choose_batch(ehm_train *t, ehm_err *err) {
     bool given = !EHM_IS_AUTO(t->cfg.batch_size);
-    t->facts.memory_available = ehm_memory_available() - (int64_t)t->facts.cache_bytes;
+    bool own; /* a GPU's memory holds no decoded pictures */
+    t->facts.memory_available = ehm_dev_available(t->dev, &own);
+    if (!own) t->facts.memory_available -= (int64_t)t->facts.cache_bytes;
     if (given) EHM_TRY(enough_pictures(t, err)); /* before memory, whose way out is a batch that the pictures may not fill either */
     EHM_TRY(given ? given_batch(t, err) : auto_batch(t, err));
     t->facts.batch_size = t->cfg.batch_size;

@@ -141,7 +141,9 @@ static int64_t batch_of(int64_t n) {
 static ehm_code settle_batch(ehm_tune *t, ehm_err *err) {
     ehm_config *c = &t->cfg;
     char need[32], have[32];
-    t->memory_available = ehm_memory_available() - (int64_t)t->cache_bytes;
+    bool own; /* a GPU's memory holds no decoded pictures */
+    t->memory_available = ehm_dev_available(t->dev, &own);
+    if (!own) t->memory_available -= (int64_t)t->cache_bytes;
     bool automatic = EHM_IS_AUTO(c->batch_size), lower = false;
     if (automatic) c->batch_size = batch_of(t->n_kept < t->n_pictures ? t->n_kept : t->n_pictures);
     if (c->batch_size > t->n_pictures) {

@@ -30,5 +30,7 @@ ehm: device "cuda": the NVIDIA driver is for CUDA up to 12.4, and CUDA 13.0 is n
   while: opening the model gpu
   hint:  a newer NVIDIA driver, or --device cpu
 [1]
-$ EHM_EMU_BYTES=400000 sh g pretrain --data scenes:1:8:32 $(cat net) --device cuda --out small 2>&1 | grep -c "of the device's memory"
-1
+$ EHM_EMU_BYTES=800000 sh g pretrain --data scenes:1:8:32 $(cat net) --device cuda --out small
+ehm: a batch of 4 pictures needs ... are free
+  hint:  --batch-size 2 fits; --accum-iter 2 then keeps the step as large
+[1]

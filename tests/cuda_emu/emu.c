@@ -107,13 +107,21 @@ static void run_block(size_t shared_bytes, bool down) {
         f->start.uc_stack.ss_sp = stacks + (size_t)i * STACK_BYTES, f->start.uc_stack.ss_size = STACK_BYTES, f->start.uc_link = NULL;
         makecontext(&f->start, run, 0);
     }
+    /* A warp goes as far as it can before the next one moves: whoever forgot to wait for the others is far ahead of them then. */
     while (block.ended < block.n) {
-        block.moved = false;
-        for (uint32_t i = 0; i < block.n; i++) {
-            set_thread(down ? block.n - 1 - i : i);
-            if (!block.fiber[block.now].ended) go_on(&block.fiber[block.now]);
+        bool any = false;
+        for (uint32_t w = 0; w < block.n / WARP_THREADS; w++) {
+            do {
+                block.moved = false;
+                for (uint32_t i = 0; i < WARP_THREADS; i++) {
+                    uint32_t k = w * WARP_THREADS + i;
+                    set_thread(down ? block.n - 1 - k : k);
+                    if (!block.fiber[block.now].ended) go_on(&block.fiber[block.now]);
+                }
+                any |= block.moved;
+            } while (block.moved);
         }
-        if (!block.moved) fail("some threads wait for others that never come");
+        if (!any) fail("some threads wait for others that never come");
     }
 }
 

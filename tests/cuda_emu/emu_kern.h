@@ -18,7 +18,8 @@ extern dim3 emu_thread, emu_block, emu_threads, emu_blocks;
 #define gridDim emu_blocks
 
 #define DEV static inline
-#define KERNEL(name, type)                                                      \
+#define KERNEL(name, type) EMU_KERNEL(name, type) /* name may be a macro's */
+#define EMU_KERNEL(name, type)                                                  \
     static void name(const type job);                                           \
     static void name##_thread(const void *job) { name(*(const type *)job); }    \
     static void name(const type job)
@@ -58,5 +59,34 @@ static inline uint32_t bits_f32(float x) {
     uint32_t u;
     memcpy(&u, &x, 4);
     return u;
+}
+static inline uint32_t emu_bf16(float x) {
+    uint32_t u = bits_f32(x);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (u >> 16) | 0x40u;
+    return (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+}
+static inline uint32_t pack_bf16(float low, float high) { return emu_bf16(low) | emu_bf16(high) << 16; }
+
+/* The tensor core's product, as PTX ISA describes the fragments of mma.m16n8k16. */
+typedef struct { uint32_t a[4], b[2]; } emu_fragments;
+static inline float emu_half(uint32_t pair, int32_t high) { return f32_bits(high ? pair & 0xffff0000u : pair << 16); }
+static inline void mma_bf16(float *c, const uint32_t *a, const uint32_t *b) {
+    emu_fragments mine = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    const emu_fragments *all = emu_warp(&mine, sizeof mine);
+    const int32_t lane = (int32_t)(emu_thread.x % 32);
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t row = lane / 4 + (i >= 2 ? 8 : 0), column = lane % 4 * 2 + i % 2;
+        float sum = 0;
+        for (int32_t k = 0; k < 16; k++) {
+            const int32_t pair = k % 8 / 2;
+            sum += emu_half(all[row % 8 * 4 + pair].a[(row >= 8) + 2 * (k >= 8)], k % 2) * emu_half(all[column * 4 + pair].b[k >= 8], k % 2);
+        }
+        c[i] += sum;
+    }
+}
+static inline void load_turned(uint32_t *b, const uint16_t *row) {
+    const uint16_t *const *all = emu_warp(&row, sizeof row);
+    const int32_t lane = (int32_t)(emu_thread.x % 32), g = lane / 4, t = lane % 4;
+    for (int32_t i = 0; i < 2; i++) b[i] = all[8 * i + 2 * t][g] | (uint32_t)all[8 * i + 2 * t + 1][g] << 16;
 }
 #endif

@@ -276,7 +276,7 @@ static inline void attention(const double *qkv, int64_t nb, int64_t n, int64_t h
 
 #define ATTN_SHAPES                                                                                                   \
     SHAPES({1, 1, 1, 1}, {2, 5, 1, 8}, {1, 17, 3, 20}, {3, 16, 2, 32}, {2, 65, 3, 64}, {1, 33, 2, 80}, {1, 197, 2, 16}, \
-           {2, 31, 1, 7}, {1, 13, 5, 12})
+           {2, 31, 1, 7}, {1, 13, 5, 12}, {1, 130, 2, 64}, {2, 66, 2, 32})
 static inline void call_attn_fwd(ehm_dev *d, const op_case *c, const ehm_view *v) {
     ehm_attn_fwd(d, &(ehm_attn_fwd_args){v[0], v[1], v[2], c->i[0], (float)c->f[0]});
 }
@@ -856,7 +856,8 @@ static inline void places_make(op_places *p, const op_case *c, ehm_dev *d) {
             continue;
         }
         ehm_dtype type = p->type[k] = type_of(t, ehm_dev_real(d), c->act);
-        int64_t lead = EDGE + (c->i_shape + k) % 4, all = lead + t->n + EDGE;
+        /* odd shapes begin at 16 bytes, as what the plan hands out does; the others where no vector fits */
+        int64_t lead = EDGE + (c->i_shape % 2 ? 0 : (c->i_shape + k) % 4), all = lead + t->n + EDGE;
         size_t bytes = (size_t)all * ehm_dtype_size(type);
         REQUIRE_OK(ehm_buf_new(&p->buf[k], d, bytes, &err), &err);
         char *host = malloc(bytes);

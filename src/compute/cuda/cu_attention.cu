@@ -223,6 +223,10 @@ void ehm_cuda_op_attn_fwd(void *self, const ehm_attn_fwd_args *a) {
     attn_job j = job_of(a->qkv, a->n_heads, a->scale);
     size_t bytes = tiles_bytes(j.k, 4, 1);
     j.out = out_of(a->out), j.lse = (float *)ehm_ptr(a->lse);
+    if (ehm_cuda_mma_fits(&j)) {
+        ehm_cuda_mma_fwd(c, &j, a->qkv.dim[0]);
+        return;
+    }
     if (!wide_ok(c, j.k, bytes)) return;
     LAUNCH_SHARED(c, attn_fwd, pieces(j.n, j.heads, a->qkv.dim[0]), THREADS, bytes, j);
 }
@@ -233,8 +237,13 @@ void ehm_cuda_op_attn_bwd(void *self, const ehm_attn_bwd_args *a) {
     size_t keys = tiles_bytes(j.k, 6, 2), queries = tiles_bytes(j.k, 5, 2);
     j.dqkv = out_of(a->dqkv), j.dout = in_of(a->dout), j.out = out_of(a->out), j.lse = (float *)ehm_ptr(a->lse);
     j.dots = (float *)ehm_cuda_scratch(c, 0, (size_t)(b * j.heads * j.n) * sizeof(float));
-    if (!j.dots || !wide_ok(c, j.k, keys)) return;
+    const bool mma = ehm_cuda_mma_fits(&j);
+    if (!j.dots || (!mma && !wide_ok(c, j.k, keys))) return;
     LAUNCH(c, attn_dots, EHM_DIM3((uint32_t)((j.n + WARPS - 1) / WARPS), (uint32_t)j.heads, (uint32_t)b), THREADS, j);
+    if (mma) {
+        ehm_cuda_mma_bwd(c, &j, b);
+        return;
+    }
     LAUNCH_SHARED(c, attn_bwd_keys, pieces(j.n, j.heads, b), THREADS, keys, j);
     LAUNCH_SHARED(c, attn_bwd_queries, pieces(j.n, j.heads, b), THREADS, queries, j);
 }
@@ -243,6 +252,10 @@ void ehm_cuda_op_attn_probs(void *self, const ehm_attn_probs_args *a) {
     attn_job j = job_of(a->qkv, a->n_heads, a->scale);
     size_t bytes = tiles_bytes(j.k, 2, 0);
     j.probs = (float *)ehm_ptr(a->probs), j.per_head = a->per_head;
+    if (ehm_cuda_mma_fits(&j)) {
+        ehm_cuda_mma_probs(c, &j, a->qkv.dim[0]);
+        return;
+    }
     if (!wide_ok(c, j.k, bytes)) return;
     LAUNCH_SHARED(c, attn_probs, pieces(j.n, a->per_head ? j.heads : 1, a->qkv.dim[0]), THREADS, bytes, j);
 }

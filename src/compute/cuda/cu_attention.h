@@ -12,4 +12,10 @@ typedef struct {
     float scale;
     int32_t per_head;
 } attn_job;
+
+/* On tensor cores, where they fit: bf16, heads 32, 64 or 80 wide, at addresses of 16 bytes (those that are not used are NULL). job.dots is there for bwd. */
+bool ehm_cuda_mma_fits(const attn_job *j);
+void ehm_cuda_mma_fwd(ehm_cuda *c, const attn_job *job, int64_t pictures);
+void ehm_cuda_mma_bwd(ehm_cuda *c, const attn_job *job, int64_t pictures);
+void ehm_cuda_mma_probs(ehm_cuda *c, const attn_job *job, int64_t pictures);
 #endif

@@ -41,6 +41,26 @@
 DEV float shuffle_xor(float x, int32_t lane) { return __shfl_xor_sync(0xffffffffu, x, lane); }
 DEV double shuffle_xor_double(double x, int32_t lane) { return __shfl_xor_sync(0xffffffffu, x, lane); }
 DEV float f32_bits(uint32_t u) { return __uint_as_float(u); }
+DEV uint32_t pack_bf16(float low, float high) {
+    uint32_t u;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+    return u;
+}
+/* c[16,8] += a[16,16] b[16,8] by a warp's tensor core, in the layout of PTX's mma.m16n8k16: with g = lane / 4 and t = lane % 4, c holds (g, 2t), (g, 2t + 1),
+ * (g + 8, 2t), (g + 8, 2t + 1); a pairs of columns 2t, 2t + 1 of rows g and g + 8, then of columns 2t + 8, 2t + 9; b pairs of rows 2t, 2t + 1, then
+ * 2t + 8, 2t + 9, of column g. */
+DEV void mma_bf16(float *c, const uint32_t *a, const uint32_t *b) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+/* b as mma_bf16 wants it, from shared memory that holds b's rows: lane i < 16 gives the place of row i's 8 values, 16 bytes aligned. */
+DEV void load_turned(uint32_t *b, const uint16_t *row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
+                 : "=r"(b[0]), "=r"(b[1])
+                 : "r"((uint32_t)__cvta_generic_to_shared(row))
+                 : "memory");
+}
 DEV uint32_t bits_f32(float x) { return __float_as_uint(x); }
 #else
 #include <emu_kern.h> /* tests/cuda_emu */
