@@ -4,7 +4,7 @@ JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 PRESET_RELEASE = cmake --preset release $(if $(DEVELOPER),-DEHM_DEVELOPER=ON) $(CMAKE_ARGS) >build/configure.log || { cat build/configure.log; exit 1; }
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test test-slow test-asan test-ubsan test-tsan test-mutant test-peers test-python test-report package test-package minimal clang bench install lint clean shape golden
+.PHONY: all help setup demo test test-slow test-asan test-ubsan test-tsan test-mutant test-peers test-python test-gpu test-report package test-package minimal clang bench install lint clean shape golden
 
 all: ## build release to build/ehm
 	@mkdir -p build
@@ -45,6 +45,9 @@ test-peers: all ## load what a run writes in timm and an independent PyTorch MAE
 
 test-python: all ## pip install ./python in a fresh environment; against SciPy and the program; the PyTorch loop (about 5 minutes; PEERS_PYTHON= reuses its PyTorch)
 	@tools/test_python.sh
+
+test-gpu: ## the CUDA back end on this machine's GPU: every op, training beside the processor's, resume (needs nvcc and a GPU; about 6 minutes)
+	@tools/gpu_check build && tools/gpu_check test
 
 test-report: all ## reports in headless Chromium: console, contrast, phones, paper, --watch (about 4 minutes; Chromium from Debian where it is missing)
 	@tools/test_report.sh

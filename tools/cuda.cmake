@@ -53,7 +53,8 @@ add_library(ehm_cuda MODULE src/compute/cuda/cuda.c src/compute/cuda/cuda_blas.c
 target_include_directories(ehm_cuda SYSTEM PRIVATE ${EHM_CUDA_INC})
 target_link_libraries(ehm_cuda PRIVATE ehm_static ${EHM_CUDART_LIB} ${EHM_CUBLASLT_LIB} stdc++ rt)
 target_link_options(ehm_cuda PRIVATE -Wl,--exclude-libs,ALL)
-set_target_properties(ehm_cuda PROPERTIES C_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
-install(TARGETS ehm_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+get_filename_component(cuda_lib ${EHM_CUBLASLT_LIB} DIRECTORY)
+set_target_properties(ehm_cuda PROPERTIES C_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR} INSTALL_RPATH ${cuda_lib})
+install(TARGETS ehm_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT cuda) # in no package: no Debian package has what it needs
 list(JOIN EHM_CUDA_ARCHS " " archs)
 message(STATUS "ehm ${EHM_VERSION}: with the CUDA back end (compute capability ${archs} and newer)")

@@ -27,4 +27,9 @@ cmake -S "$tmp/c" -B "$tmp/c/b" -DCMAKE_PREFIX_PATH="$tmp/moved" -DCMAKE_C_COMPI
 for f in share/man/man1/ehm.1 share/man/man1/ehm-pretrain.1 share/bash-completion/completions/ehm share/zsh/site-functions/_ehm share/fish/vendor_completions.d/ehm.fish bin/ehm; do
     [ -s "$tmp/moved/$f" ] || fail "$f is missing or empty"
 done
+if [ -f "$build/libehm_cuda.so" ]; then # beside the libraries, and knows where CUDA's are
+    plugin=$(find "$tmp/moved" -name libehm_cuda.so)
+    [ -n "$plugin" ] || fail "libehm_cuda.so was built and is not installed"
+    if ldd "$plugin" | grep -q "not found"; then fail "the installed libehm_cuda.so lacks $(ldd "$plugin" | grep "not found")"; fi
+fi
 "$tmp/moved/bin/ehm" --version >/dev/null || fail "the installed program does not run"

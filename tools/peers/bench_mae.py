@@ -1,8 +1,9 @@
 """Images a second of a masked-autoencoder training step in PyTorch on timm's Blocks: the peer of `ehm bench step`.
 
-usage: bench_mae.py ti8_64|s16_224|b16_224 [--dtype f32|bf16] [--compile] [--seconds S]
+usage: bench_mae.py ti8_64|s16_224|b16_224|l16_224 [--dtype f32|bf16] [--compile] [--seconds S] [--device cpu|cuda] [--batch N]
 The honest setting on a CPU is TIMM_FUSED_ATTN=0 (unfused attention) and tcmalloc preloaded; tools/bench_peers sets both. Random pixels, AdamW fused,
 clipping as ehm does. Prints one JSON line: median, range and number of stretches (one step each).
+On a GPU: input already there, bf16 by autocast, fused attention, --compile with CUDA graphs; each stretch is ten steps between two events.
 """
 import argparse
 import json
@@ -15,7 +16,8 @@ import torch.nn as nn
 from timm.models.vision_transformer import Block
 
 # size, patch, width, depth, heads, decoder width, depth, heads, batch
-CONFIGS = {"ti8_64": (64, 8, 192, 12, 3, 96, 4, 3, 128), "s16_224": (224, 16, 384, 12, 6, 512, 8, 16, 32), "b16_224": (224, 16, 768, 12, 12, 512, 8, 16, 16)}
+CONFIGS = {"ti8_64": (64, 8, 192, 12, 3, 96, 4, 3, 128), "s16_224": (224, 16, 384, 12, 6, 512, 8, 16, 32), "b16_224": (224, 16, 768, 12, 12, 512, 8, 16, 16),
+           "l16_224": (224, 16, 1024, 24, 16, 512, 8, 16, 8)}
 
 
 class Mae(nn.Module):
@@ -36,7 +38,7 @@ class Mae(nn.Module):
         p, n = self.patch, self.n
         t = x.reshape(b, c, h // p, p, w // p, p).permute(0, 2, 4, 3, 5, 1).reshape(b, n, p * p * c)
         keep = n // 4
-        order = torch.rand(b, n).argsort(1)
+        order = torch.rand(b, n, device=x.device).argsort(1)
         restore = order.argsort(1)
         ids = order[:, :keep, None]
         v = self.embed(t.gather(1, ids.expand(-1, -1, t.shape[2]))) + self.pos[:, 1:].expand(b, -1, -1).gather(1, ids.expand(-1, -1, self.pos.shape[2]))
@@ -61,34 +63,50 @@ def main():
     a.add_argument("--compile", action="store_true")
     a.add_argument("--seconds", type=float, default=10)
     a.add_argument("--threads", type=int, default=2)
+    a.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    a.add_argument("--batch", type=int, default=0, help="0: as the configuration says")
     a = a.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(a.threads)
     *cfg, batch = CONFIGS[a.config]
-    model = Mae(*cfg)
+    batch = a.batch or batch
+    gpu = a.device == "cuda"
+    model = Mae(*cfg).to(a.device)
     params = [p for p in model.parameters() if p.requires_grad]
     opt = torch.optim.AdamW(params, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
-    f = torch.compile(model) if a.compile else model
-    x = torch.randn(batch, 3, cfg[0], cfg[0])
+    f = torch.compile(model, mode="reduce-overhead" if gpu else "default") if a.compile else model
+    x = torch.randn(batch, 3, cfg[0], cfg[0], device=a.device)
 
     def step():
         opt.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.dtype == "bf16"):
+        with torch.autocast(a.device, dtype=torch.bfloat16, enabled=a.dtype == "bf16"):
             loss = f(x)
         loss.backward()
         nn.utils.clip_grad_norm_(params, 3.0)
         opt.step()
-        return float(loss.detach())
+        return loss.detach()
 
-    step(), step()
+    def stretch():
+        if not gpu:
+            t = time.perf_counter()
+            float(step())
+            return time.perf_counter() - t
+        first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        first.record()
+        for _ in range(10):
+            step()
+        last.record()
+        last.synchronize()
+        return first.elapsed_time(last) / 1e4
+
+    for _ in range(5 if gpu else 2):
+        float(step())
     seconds, t0 = [], time.perf_counter()
     while len(seconds) < 5 or time.perf_counter() - t0 < a.seconds:
-        t = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - t)
+        seconds.append(stretch())
     rate = [batch / s for s in seconds]
-    print(json.dumps({"images_per_s": statistics.median(rate), "lo": min(rate), "hi": max(rate), "n": len(rate),
-                      "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"images_per_s": statistics.median(rate), "lo": min(rate), "hi": max(rate), "n": len(rate), "peak_mib": peak}))
 
 
 if __name__ == "__main__":
