@@ -41,7 +41,8 @@ KERNEL(turn_round, turn_job) {
     const int32_t *idx = job.idx + (int64_t)blockIdx.x * job.places;
     int32_t *start = job.start + (int64_t)blockIdx.x * (job.n + 1), *place = job.place + (int64_t)blockIdx.x * job.places;
     int32_t *at = job.at + (int64_t)blockIdx.x * job.n;
-    /* Threads share the rows, each looks at all places: no order is left to chance. */
+    /* Threads share the rows, each looks at all places: no order is left to chance. LATER(speed): one table for a batch's boxes is a block that
+     * looks at rows times places; a counting sort by stretches would do. */
     for (int64_t row = threadIdx.x; row < job.n; row += THREADS) {
         int32_t count = 0;
         for (int64_t i = 0; i < job.places; i++) count += idx[i] == row;
