@@ -49,7 +49,7 @@ foreach(f ${kernels})
 endforeach()
 set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
 set_source_files_properties(${kernels} PROPERTIES HEADER_FILE_ONLY TRUE) # made by the commands above
-add_library(ehm_cuda MODULE src/compute/cuda/cuda.c src/compute/cuda/cuda_blas.c ${objects})
+add_library(ehm_cuda MODULE src/compute/cuda/cuda.c src/compute/cuda/cuda_graph.c src/compute/cuda/cuda_blas.c ${objects})
 target_include_directories(ehm_cuda SYSTEM PRIVATE ${EHM_CUDA_INC})
 target_link_libraries(ehm_cuda PRIVATE ehm_static ${EHM_CUDART_LIB} ${EHM_CUBLASLT_LIB} stdc++ rt)
 target_link_options(ehm_cuda PRIVATE -Wl,--exclude-libs,ALL)

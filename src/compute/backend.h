@@ -5,6 +5,7 @@
 #define EHM_COMPUTE_BACKEND_H
 #include "compute/compute.h"
 
+enum { EHM_SECTIONS = 16 };
 struct ehm_buf { ehm_dev *dev; void *ptr; size_t bytes; }; /* ptr: host address for ref and cpu */
 
 typedef struct ehm_backend {
@@ -19,7 +20,13 @@ typedef struct ehm_backend {
     ehm_code (*alloc)(void *self, void **ptr, size_t bytes, ehm_err *err);
     void (*free)(void *self, void *ptr, size_t bytes);
     void (*upload)(void *self, void *dst, const void *src, size_t n);
+    void (*upload_ahead)(void *self, void *dst, const void *src, size_t n); /* NULL: upload */
     void (*download)(void *self, void *dst, const void *src, size_t n);
+    /* Recordings, by number below EHM_SECTIONS; all three, or NULL: none. What follows record is kept, and not run; recorded ends that and runs it once, or
+     * says false: nothing has run. replay: false where nothing was kept, or memory that it used is there no more. */
+    bool (*record)(void *self, int32_t section);
+    bool (*recorded)(void *self, int32_t section);
+    bool (*replay)(void *self, int32_t section);
     /* Waits for all work; reports the first failure since the last call, and forgets it (ops.c keeps it for the device). */
     ehm_code (*wait)(void *self, ehm_err *err);
     void (*weights_changed)(void *self);

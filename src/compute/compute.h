@@ -87,6 +87,20 @@ void ehm_download(ehm_dev *d, void *dst, ehm_view src, size_t n_bytes);       /*
 /* Tell the device that parameters changed (after the optimiser or an upload): packed copies are made anew on next use. */
 void ehm_dev_weights_changed(ehm_dev *d);
 
+/* ---- devices that run ahead: their ops return before they are done ---- */
+bool ehm_dev_runs_ahead(const ehm_dev *d);
+/* ehm_upload beside what was already started, which goes on while it travels: none of that may use dst. What is started later sees it. On
+ * devices that do not run ahead it is ehm_upload. */
+void ehm_upload_ahead(ehm_dev *d, ehm_view dst, const void *src, size_t n_bytes);
+/* A section is a row of ops that is the same each time: under one key always the same ops, views and numbers.
+ *
+ *     while (ehm_dev_section(d, key)) { ...ops, and nothing else of the device...; ehm_dev_section_end(d); }
+ *
+ * Where the device can, they are recorded the second time and from then on started as one: the body does not run, so it may leave nothing behind but
+ * what its ops write. It may run twice where a recording comes to nothing. Sections do not nest. */
+bool ehm_dev_section(ehm_dev *d, uint64_t key);
+void ehm_dev_section_end(ehm_dev *d);
+
 /* ---- ops: args structs; sizes in comments ---- */
 /* x = value */
 typedef struct { ehm_view x; float value; } ehm_fill_args;

@@ -3,6 +3,8 @@
 #define EHM_COMPUTE_COMPUTE_INT_H
 #include "compute/backend.h"
 
+typedef struct { uint64_t key; double flops; } ehm_section;
+
 struct ehm_dev {
     const ehm_backend *be;
     void *self;         /* the back end's own state */
@@ -13,6 +15,10 @@ struct ehm_dev {
     double flops;
     uint8_t *marks;     /* rows seen, for the check that each is named once; grows */
     int64_t n_marks;
+    ehm_section section[EHM_SECTIONS];
+    int32_t n_sections, i_section; /* i_section: the one that is open, -1 none */
+    bool section_done, recording, records_fail;
+    double section_flops;          /* before it */
 };
 
 /* Is every element of v there: a buffer of this device, positive dims, inside the buffer. why has at least 96 bytes. */

@@ -107,7 +107,7 @@ static ehm_code open_backend(ehm_dev **out, const ehm_backend *be, const char *n
     }
     ehm_dev *d = calloc(1, sizeof *d);
     if (!d) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for device \"%s\"", name);
-    d->be = be;
+    d->be = be, d->i_section = -1;
     ehm_code rc = be->device_memory ? ehm_pool_open(&d->pool, n_threads, err) : EHM_OK;
     if (!rc) rc = be->open(&d->self, name, n_threads, err);
     if (rc) {
@@ -178,6 +178,7 @@ const char *ehm_dev_name(const ehm_dev *d) { return d->be->name; }
 const char *ehm_dev_describe(const ehm_dev *d) { return d->be->describe(d->self); }
 ehm_pool *ehm_dev_pool(const ehm_dev *d) { return d->be->pool ? d->be->pool(d->self) : d->pool; }
 ehm_dtype ehm_dev_real(const ehm_dev *d) { return d->be->real; }
+bool ehm_dev_runs_ahead(const ehm_dev *d) { return d->be->device_memory; }
 bool ehm_dev_fast_bf16(const ehm_dev *d) { return d->be->fast_bf16 && d->be->fast_bf16(d->self); }
 bool ehm_dev_same_bits_any_threads(const ehm_dev *d) { return d->be->same_bits_any_threads; }
 int64_t ehm_dev_available(const ehm_dev *d, bool *own) {
@@ -236,6 +237,7 @@ size_t ehm_buf_bytes(const ehm_buf *b) { return b->bytes; }
 static bool transfer_ok(ehm_dev *d, const char *what, ehm_view v, const void *host, size_t n_bytes) {
     char why[128], text[128], place[128];
     if (d->err.code) return false;
+    EHM_ASSERT(d->i_section < 0); /* not inside a section */
     ehm_dev_place(d, what, place, sizeof place);
     ehm_view_text(v, text, sizeof text);
     if (!ehm_view_fits(d, v, why, sizeof why)) {
@@ -252,6 +254,11 @@ static bool transfer_ok(ehm_dev *d, const char *what, ehm_view v, const void *ho
 
 void ehm_upload(ehm_dev *d, ehm_view dst, const void *src, size_t n_bytes) {
     if (transfer_ok(d, "upload", dst, src, n_bytes)) d->be->upload(d->self, ehm_ptr(dst), src, n_bytes);
+}
+
+void ehm_upload_ahead(ehm_dev *d, ehm_view dst, const void *src, size_t n_bytes) {
+    if (!transfer_ok(d, "upload", dst, src, n_bytes)) return;
+    (d->be->upload_ahead ? d->be->upload_ahead : d->be->upload)(d->self, ehm_ptr(dst), src, n_bytes);
 }
 
 void ehm_download(ehm_dev *d, void *dst, ehm_view src, size_t n_bytes) {

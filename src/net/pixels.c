@@ -10,6 +10,11 @@ void ehm_pixels_plan(ehm_pixels *p, ehm_plan *plan, const ehm_vit_shape *s, int3
     p->stats = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, ehm_dev_real(plan->dev), 4, s->channels);
 }
 
+void ehm_pixels_plan_ahead(ehm_pixels *p, ehm_plan *plan) {
+    p->other = ehm_view_none(), p->n_ahead = 0;
+    if (ehm_dev_runs_ahead(plan->dev)) p->other = ehm_plan_view(plan, EHM_MEM_INPUT, NULL, EHM_F32, 4, p->px.dim);
+}
+
 static void put_row(ehm_pixels *p, ehm_dev *d, int32_t i, const double *v) {
     ehm_view row = ehm_view_rows(p->stats, i, 1);
     float narrow[CHANNELS_MAX];
@@ -35,19 +40,35 @@ ehm_code ehm_pixels_stats(ehm_pixels *p, ehm_dev *d, const double *mean, const d
     return EHM_OK;
 }
 
-/* The place as what was loaded: offsets count elements, so they grow where these shrink. */
-static ehm_view loaded(const ehm_pixels *p) {
-    ehm_view v = p->px;
-    if (p->type == EHM_U8) v.dtype = EHM_U8, v.offset *= (int64_t)sizeof(float);
-    v.dim[0] = p->n;
-    return v;
+/* A place as what lies there: offsets count elements, so they grow where these shrink. */
+static ehm_view as_loaded(ehm_view place, ehm_dtype type, int32_t n) {
+    if (type == EHM_U8) place.dtype = EHM_U8, place.offset *= (int64_t)sizeof(float);
+    place.dim[0] = n;
+    return place;
 }
+static ehm_view loaded(const ehm_pixels *p) { return as_loaded(p->px, p->type, p->n); }
 
 void ehm_pixels_load(ehm_pixels *p, ehm_dev *d, const void *px, ehm_dtype type, int32_t n) {
     EHM_ASSERT(n <= p->px.dim[0]);
     p->n = n, p->type = type;
     ehm_view v = loaded(p);
     ehm_upload(d, v, px, ehm_view_bytes(v));
+}
+
+void ehm_pixels_ahead(ehm_pixels *p, ehm_dev *d, const void *px, ehm_dtype type, int32_t n) {
+    if (!p->other.rank) return;
+    EHM_ASSERT(n <= p->other.dim[0]);
+    ehm_view v = as_loaded(p->other, type, n);
+    ehm_upload_ahead(d, v, px, ehm_view_bytes(v));
+    p->n_ahead = n, p->type_ahead = type;
+}
+
+bool ehm_pixels_arrived(ehm_pixels *p) {
+    ehm_view v = p->px;
+    if (!p->n_ahead) return false;
+    p->px = p->other, p->other = v;
+    p->n = p->n_ahead, p->type = p->type_ahead, p->n_ahead = 0;
+    return true;
 }
 
 void ehm_pixels_patchify(const ehm_pixels *p, ehm_dev *d, ehm_view patches) {

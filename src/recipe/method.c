@@ -61,7 +61,7 @@ ehm_code ehm_method_open(ehm_method **out, const ehm_config *cfg, const ehm_vit_
     ehm_method *m = calloc(1, sizeof *m);
     if (!m) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the method");
     m->shape = *shape, m->batch = batch, m->act = act, m->train = train, m->norm_pix = cfg->norm_pix_loss,
-    m->mask_ratio = cfg->mask_ratio;
+    m->mask_ratio = cfg->mask_ratio, m->ahead = -1;
     m->views = train ? (int32_t)cfg->masks_per_crop : 1;
     ehm_code rc = batch % m->views ? EHM_FAIL(err, EHM_E_CONFIG, "--batch-size %d is no multiple of --masks-per-crop %d", (int)batch, (int)m->views)
                                    : bind_parts(m, cfg, err);
@@ -100,6 +100,7 @@ void ehm_method_close(ehm_method *m) {
 
 static void plan_inputs(ehm_method *m, ehm_plan *plan) {
     ehm_pixels_plan(&m->pixels, plan, &m->shape, ehm_method_crops(m));
+    if (m->train) ehm_pixels_plan_ahead(&m->pixels, plan);
     m->embed_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_embed);
     m->src = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_tokens);
     m->pos_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, m->batch, m->cap_tokens);

@@ -55,6 +55,10 @@ ehm_code ehm_method_set_stats(ehm_method *m, ehm_dev *d, const double *mean, con
  */
 ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed,
                          ehm_err *err);
+/* Between the ops of one step and the wait for them, on devices that run ahead: the pixels of the batch that is loaded next travel already. */
+void ehm_method_ahead(ehm_method *m, ehm_dev *d, const ehm_batch *b);
+/* What the ops of fwd and bwd depend on after a load, as a key for ehm_dev_section. */
+uint64_t ehm_method_section(const ehm_method *m);
 /* After an optimiser step, the step-th (from 1) of total: what follows the weights (a teacher's average) moves on. */
 void ehm_method_stepped(ehm_method *m, ehm_dev *d, int64_t step, int64_t total);
 /* EHM_MASK_NEEDS_ bits that the run may ask of its data: labels of patches. */

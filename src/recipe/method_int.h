@@ -113,6 +113,7 @@ struct ehm_method {
 
     ehm_pixels pixels; bool has_stats;       /* told by set_stats */
     bool pixels_loaded;                      /* this batch's are on the device already */
+    int64_t ahead;                           /* number of the batch that was sent ahead; -1: none */
     ehm_view embed_idx, src, pos_idx, target_idx; /* INPUT, i32 */
     ehm_view patches, target, pred_masked, loss, dz;
 

@@ -1,4 +1,5 @@
 /* From a batch of pictures to what stands on the device before a forward pass: masks, routes, pixels. */
+#include "base/hash.h"
 #include "recipe/method_int.h"
 #include <string.h>
 
@@ -42,9 +43,20 @@ ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float pr
     if (m->n_visible < 1)
         return EHM_FAIL(err, EHM_E_ARG, "mask_ratio %g leaves no patch of %d visible", m->mask_ratio,
                         (int)m->shape.n_patches);
-    m->pixels_loaded = false;
+    m->pixels_loaded = m->ahead == b->index && ehm_pixels_arrived(&m->pixels);
+    m->ahead = -1;
     EHM_TRY(ehm_method_masks_draw(m, d, b, progress, seed, err));
     return finish(m, d, b);
+}
+
+void ehm_method_ahead(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
+    ehm_pixels_ahead(&m->pixels, d, b->pixels, b->type, b->n);
+    m->ahead = b->index;
+}
+
+uint64_t ehm_method_section(const ehm_method *m) {
+    const int64_t key[] = {m->n, m->n_visible, m->n_masked, m->pixels.px.offset, m->pixels.type};
+    return ehm_hash64(key, sizeof key, 0);
 }
 
 /* Each patch once, in one of the two lists. */

@@ -1,6 +1,7 @@
 /* Masks of a batch: what the rule asks for (the model's attention over all patches, patch colours, labels, a file) is made first, then
  * each picture's mask is drawn, in parallel; what the rules tell of their trees is summed up for the log. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "recipe/method_int.h"
 #include <math.h>
 #include <stdlib.h>
@@ -224,13 +225,18 @@ static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t wa
     ehm_dev_label(d, "teacher");
     ehm_view patches = ehm_fit3(k->patches, b->n, L, m->shape.patch_pixels);
     ehm_vit_route all = {ehm_fit2(k->embed_idx, b->n, L), ehm_fit2(k->src, b->n, 1 + L), ehm_fit2(k->pos_idx, b->n, 1 + L)};
-    ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
+    if (!m->pixels_loaded) ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
     m->pixels_loaded = true;
-    ehm_pixels_patchify(&m->pixels, d, patches);
-    ehm_affinity_run(k->affinity, d, &k->pass, k->ema ? &k->average : &m->weights, patches, &all, b->n, want, learn);
+    const int64_t key[] = {b->n, want, learn, m->pixels.px.offset, m->pixels.type};
+    double look = 0;
+    while (ehm_dev_section(d, ehm_hash64(key, sizeof key, 1))) {
+        ehm_pixels_patchify(&m->pixels, d, patches);
+        ehm_affinity_run(k->affinity, d, &k->pass, k->ema ? &k->average : &m->weights, patches, &all, b->n, want, learn);
+        look = ehm_affinity_look_s(k->affinity);
+        ehm_dev_section_end(d);
+    }
     EHM_TRY(ehm_affinity_fetch(k->affinity, d, want & EHM_WANT_SIMILARITY ? k->similarity : NULL, want & EHM_WANT_ATTENTION ? k->attention : NULL,
                                want & EHM_WANT_CLS ? k->cls : NULL, b->n, err));
-    double look = ehm_affinity_look_s(k->affinity);
     k->load_s[T_SIMILARITY] += look, k->load_s[T_TEACHER] += ehm_clock_s() - t0 - look;
     return EHM_OK;
 }

@@ -36,11 +36,16 @@ static ehm_code one_step(bench *b, ehm_err *err) {
     EHM_TRY(ehm_method_load(b->m, b->dev, &b->batch, 1, 1, err));
     for (int32_t i = 0; i < 2; i++)
         if (g[i].rank) ehm_fill(b->dev, &(ehm_fill_args){.x = g[i]});
-    ehm_method_fwd(b->m, b->dev);
-    ehm_method_bwd(b->m, b->dev, 1);
+    while (ehm_dev_section(b->dev, ehm_method_section(b->m))) {
+        ehm_method_fwd(b->m, b->dev);
+        ehm_method_bwd(b->m, b->dev, 1);
+        ehm_dev_section_end(b->dev);
+    }
     ehm_clip_run(&b->clip, b->dev, g, 2, ehm_method_loss(b->m), 3, 1);
     ehm_adamw_group groups[2] = {{w->flat[EHM_DECAY], g[0], w->act[EHM_DECAY], 0.05f}, {w->flat[EHM_NO_DECAY], g[1], w->act[EHM_NO_DECAY], 0}};
     ehm_adamw_step(&b->adamw, b->dev, groups, b->clip.factor, 1e-4, ++b->t);
+    b->batch.index = b->t;
+    ehm_method_ahead(b->m, b->dev, &b->batch);
     return ehm_dev_check(b->dev, err);
 }
 

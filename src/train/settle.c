@@ -387,7 +387,7 @@ ehm_code ehm_train_open_loader(ehm_train *t, ehm_err *err) {
                           .cache_bytes = (int64_t)t->facts.cache_bytes, .max_bad = t->cfg.max_bad};
     if (t->facts.mask_needs & EHM_MASK_NEEDS_LABELS) opt.label_grid_h = t->facts.shape.grid_h, opt.label_grid_w = t->facts.shape.grid_w;
     ehm_loader_close(t->loader);
-    t->loader = NULL;
+    t->loader = NULL, t->has_next = false;
     return ehm_loader_open(&t->loader, t->ds, &opt, t->step * t->cfg.accum_iter, err);
 }
 

@@ -8,11 +8,24 @@
 /* Loads micro-batch i of the step and adds its gradient; b is what was loaded. */
 static ehm_code micro_batch(ehm_train *t, ehm_batch *b, int64_t i, double progress, ehm_err *err) {
     float share = 1.0f / (float)t->cfg.accum_iter;
-    EHM_TRY(ehm_loader_next(t->loader, b, err));
+    if (t->has_next) *b = t->next, t->has_next = false;
+    else EHM_TRY(ehm_loader_next(t->loader, b, err));
     EHM_TRY(ehm_method_load(t->method, t->dev, b, (float)progress, (uint64_t)t->cfg.seed, err));
-    ehm_method_fwd(t->method, t->dev);
-    ehm_method_bwd(t->method, t->dev, share);
-    ehm_axpby(t->dev, &(ehm_axpby_args){.out = t->loss_mean, .x = ehm_method_loss(t->method), .a = share, .b = i ? 1.0f : 0.0f});
+    while (ehm_dev_section(t->dev, ehm_method_section(t->method) + (i > 0))) {
+        ehm_method_fwd(t->method, t->dev);
+        ehm_method_bwd(t->method, t->dev, share);
+        ehm_axpby(t->dev, &(ehm_axpby_args){.out = t->loss_mean, .x = ehm_method_loss(t->method), .a = share, .b = i ? 1.0f : 0.0f});
+        ehm_dev_section_end(t->dev);
+    }
+    return EHM_OK;
+}
+
+/* While the device works: the first pictures of the next step. */
+static ehm_code send_ahead(ehm_train *t, ehm_err *err) {
+    if (!ehm_dev_runs_ahead(t->dev) || t->step + 1 >= ehm_schedule_total(&t->schedule)) return EHM_OK;
+    EHM_TRY(ehm_loader_next(t->loader, &t->next, err));
+    t->has_next = true;
+    ehm_method_ahead(t->method, t->dev, &t->next);
     return EHM_OK;
 }
 
@@ -144,7 +157,8 @@ ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     ehm_method_stepped(t->method, t->dev, t->step + 1, ehm_schedule_total(&t->schedule));
     if (t->cfg.ema > 0) ehm_ema_step(t->dev, t->average.flat, w->flat, EHM_PARAM_GROUPS, t->cfg.ema);
     ehm_dev_label(t->dev, NULL);
-    ehm_code rc = ehm_dev_check(t->dev, err);
+    ehm_code rc = send_ahead(t, err);
+    if (!rc) rc = ehm_dev_check(t->dev, err);
     if (rc) {
         EHM_WHILE(err, "step %lld", (long long)t->step + 1);
         return rc;

@@ -40,6 +40,7 @@ struct ehm_train {
     ehm_clip clip;
     ehm_view loss_mean;                 /* [1]: over the micro-batches of a step */
     ehm_loader *loader;
+    ehm_batch next; bool has_next;      /* taken from the loader before its step, so that its pixels travel during the one before */
 
     ehm_schedule schedule;
     int64_t step;                       /* finished ones */

@@ -81,7 +81,7 @@ static const char *const vendor[][2] = {
     {"tiffio.h", "image/codec_tiff.c"}, {"tiff.h", "image/codec_tiff.c"}, {"gif_lib.h", "image/codec_gif.c"},
     {"zlib.h", "data/unpack.c"}, {"zstd.h", "data/unpack.c"}, {"lzma.h", "data/unpack.c"},
     {"dnnl.h", "compute/cpu/cpu_dnnl.c"}, {"dnnl_version.h", "compute/cpu/cpu_dnnl.c"}, {"omp.h", "compute/cpu/cpu_dnnl.c"},
-    {"cuda_runtime.h", "compute/cuda/cuda_kern.h"}, {"cuda_runtime_api.h", "compute/cuda/cuda.c compute/cuda/cuda_blas.c"}, {"cublasLt.h", "compute/cuda/cuda_blas.c"},
+    {"cuda_runtime.h", "compute/cuda/cuda_kern.h"}, {"cuda_runtime_api.h", "compute/cuda/cuda.c compute/cuda/cuda_graph.c compute/cuda/cuda_blas.c"}, {"cublasLt.h", "compute/cuda/cuda_blas.c"},
 };
 static void check_file(const char *path, const char *rel, const char *folder) {
     FILE *f = fopen(path, "r");

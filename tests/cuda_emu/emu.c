@@ -1,12 +1,15 @@
 /* The threads of a block, in turn. */
 #include "emu_kern.h"
-#include <cuda_runtime_api.h>
+#include "emu_stream.h"
 #include <setjmp.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
-enum { THREADS_MAX = 1024, STACK_BYTES = 64 * 1024, SHARED_MAX = 232448, SLOT_BYTES = 64, WARP_THREADS = 32, WARPS_MAX = THREADS_MAX / WARP_THREADS };
+enum { THREADS_MAX = 1024, STACK_BYTES = 64 * 1024, SHARED_MAX = 232448, SLOT_BYTES = 64, WARP_THREADS = 32, WARPS_MAX = THREADS_MAX / WARP_THREADS,
+       JOB_MAX = 1024 };
 
 dim3 emu_thread, emu_block, emu_threads, emu_blocks;
 
@@ -125,23 +128,43 @@ static void run_block(size_t shared_bytes, bool down) {
     }
 }
 
-void emu_launch(const char *name, void (*thread)(const void *job), dim3 grid, uint32_t threads, size_t shared_bytes, const void *job,
-                bool flat) {
+typedef struct {
+    const char *name;
+    void (*thread)(const void *);
+    dim3 grid;
+    uint32_t threads;
+    bool flat;
+    size_t shared_bytes;
+    alignas(16) unsigned char job[JOB_MAX];
+} launch;
+
+static void run_launch(const void *data) {
+    const launch *l = data;
     const char *order = getenv("EHM_EMU_ORDER");
     bool down = order && !strcmp(order, "down");
+    dim3 grid = l->grid;
     if (!stacks) stacks = malloc((size_t)THREADS_MAX * STACK_BYTES), shared = malloc(SHARED_MAX);
     if (!stacks || !shared) abort();
-    block.name = name, block.thread = thread, block.job = job, block.n = threads, block.flat = flat;
-    if (!threads || threads > THREADS_MAX || threads % WARP_THREADS) fail("has a number of threads that is no multiple of 32 up to 1024");
-    if (shared_bytes > SHARED_MAX) fail("asks for more shared memory than a block may have");
-    if (!grid.x || !grid.y || !grid.z || grid.x > 2147483647u || grid.y > 65535 || grid.z > 65535) fail("has a grid that no device takes");
-    emu_threads = EHM_DIM3(threads, 1, 1), emu_blocks = grid;
+    block.name = l->name, block.thread = l->thread, block.job = l->job, block.n = l->threads, block.flat = l->flat;
+    emu_threads = EHM_DIM3(l->threads, 1, 1), emu_blocks = grid;
     uint64_t blocks = (uint64_t)grid.x * grid.y * grid.z;
     emu_memory_open();
     for (uint64_t k = 0; k < blocks; k++) {
         uint64_t i = down ? blocks - 1 - k : k;
         emu_block = EHM_DIM3((uint32_t)(i % grid.x), (uint32_t)(i / grid.x % grid.y), (uint32_t)(i / grid.x / grid.y));
-        run_block(shared_bytes, down);
+        run_block(l->shared_bytes, down);
     }
     emu_memory_close();
+}
+
+void emu_launch(void *stream, const char *name, void (*thread)(const void *job), dim3 grid, uint32_t threads, size_t shared_bytes,
+                const void *job, size_t job_bytes, bool flat) {
+    launch l = {.name = name, .thread = thread, .grid = grid, .threads = threads, .flat = flat, .shared_bytes = shared_bytes};
+    block.name = name;
+    if (!threads || threads > THREADS_MAX || threads % WARP_THREADS) fail("has a number of threads that is no multiple of 32 up to 1024");
+    if (shared_bytes > SHARED_MAX) fail("asks for more shared memory than a block may have");
+    if (!grid.x || !grid.y || !grid.z || grid.x > 2147483647u || grid.y > 65535 || grid.z > 65535) fail("has a grid that no device takes");
+    if (job_bytes > JOB_MAX) fail("has more arguments than the emulation has room for");
+    memcpy(l.job, job, job_bytes);
+    emu_put(stream, run_launch, &l, offsetof(launch, job) + job_bytes);
 }

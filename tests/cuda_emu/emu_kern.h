@@ -30,15 +30,15 @@ extern dim3 emu_thread, emu_block, emu_threads, emu_blocks;
 #define UNROLL
 #define EMU_LAUNCH(c, name, grid, threads, bytes, job, flat)                                                        \
     do {                                                                                                            \
-        if (!(c)->err.code) emu_launch(#name, name##_thread, (grid), (threads), (bytes), &(job), flat);             \
+        if (!(c)->err.code) emu_launch((c)->stream, #name, name##_thread, (grid), (threads), (bytes), &(job), sizeof(job), flat);             \
     } while (0)
 #define LAUNCH_SHARED(c, name, grid, threads, bytes, job) EMU_LAUNCH(c, name, grid, threads, bytes, job, false)
 #define LAUNCH(c, name, grid, threads, job) EMU_LAUNCH(c, name, grid, threads, 0, job, false)
 #define LAUNCH_FLAT(c, name, grid, threads, job) EMU_LAUNCH(c, name, grid, threads, 0, job, true)
 #define EHM_ALIGN(n) __attribute__((aligned(n)))
 
-void emu_launch(const char *name, void (*thread)(const void *job), dim3 grid, uint32_t threads, size_t shared_bytes, const void *job,
-                bool flat);
+void emu_launch(void *stream, const char *name, void (*thread)(const void *job), dim3 grid, uint32_t threads, size_t shared_bytes, const void *job,
+                size_t job_bytes, bool flat);
 void *emu_shared(void);
 void emu_barrier(void);
 /* What each of a warp's 32 threads gave, in order; they all come here. Valid until the next call. */

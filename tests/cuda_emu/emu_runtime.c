@@ -1,6 +1,6 @@
 /* The emulated device: its memory, copies, and what it says of itself. */
 #include "compute/cuda/cuda_int.h"
-#include <cuda_runtime_api.h>
+#include "emu_stream.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,7 @@ void emu_memory_close(void) {
 cudaError_t cudaMalloc(void **p, size_t n) {
     int i = 0;
     *p = NULL;
+    if (emu_refused()) return cudaErrorStreamCaptureUnsupported;
     if (memory.taken + n > device_bytes()) return cudaErrorMemoryAllocation;
     while (i < BLOCKS_MAX && memory.block[i].p) i++;
     if (i == BLOCKS_MAX) return cudaErrorMemoryAllocation;
@@ -63,6 +64,8 @@ cudaError_t cudaMalloc(void **p, size_t n) {
 }
 cudaError_t cudaFree(void *p) {
     if (!p) return cudaSuccess;
+    if (emu_refused()) return cudaErrorStreamCaptureUnsupported;
+    emu_wait_all();
     for (int i = 0; i < BLOCKS_MAX; i++) {
         if (memory.block[i].p != p) continue;
         memory.taken -= memory.block[i].n;
@@ -75,6 +78,7 @@ cudaError_t cudaFree(void *p) {
 }
 cudaError_t cudaHostAlloc(void **p, size_t n, unsigned flags) {
     (void)flags;
+    if (emu_refused()) return cudaErrorStreamCaptureUnsupported;
     *p = malloc(n);
     return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
@@ -84,21 +88,6 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *all) {
     *free_bytes = *all - memory.taken;
     return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void *p, int value, size_t n, cudaStream_t s) {
-    (void)s;
-    emu_memory_open();
-    memset(p, value, n);
-    emu_memory_close();
-    return cudaSuccess;
-}
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind, cudaStream_t s) {
-    (void)kind, (void)s;
-    emu_memory_open();
-    memcpy(to, from, n);
-    emu_memory_close();
-    return cudaSuccess;
-}
-
 cudaError_t cudaDriverGetVersion(int *version) { return *version = (int)number("EHM_EMU_DRIVER", 13000), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaGetDeviceCount(int *n) {
@@ -118,14 +107,6 @@ cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t e) {
     return e == cudaErrorMemoryAllocation ? "out of memory" : e == cudaErrorNoDevice ? "no CUDA-capable device is detected" : "emulated error";
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags) {
-    (void)flags;
-    *s = malloc(1);
-    return *s ? cudaSuccess : cudaErrorMemoryAllocation;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t s) { return free(s), cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t s) { return (void)s, cudaSuccess; }
-
 /* In cuBLASLt's place: plain loops, or nothing with EHM_CUDA_GEMM=own, so that our own kernel makes the products. */
 struct ehm_cuda_blas { char none; };
 ehm_code ehm_cuda_blas_open(ehm_cuda_blas **out, ehm_cuda *c, ehm_err *err) { return (void)out, (void)c, (void)err, EHM_OK; }
@@ -137,14 +118,11 @@ static void widen(float *out, const void *p, bool bf16, int64_t rows, int64_t co
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++) out[r * columns + c] = value(p, bf16, turn ? c * rows + r : r * columns + c);
 }
-bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p) {
-    const char *how = getenv("EHM_CUDA_GEMM");
-    float *a = NULL, *b = NULL, *row = NULL;
-    if (c->err.code) return true;
-    if (how && !strcmp(how, "own")) return false;
-    emu_memory_open();
-    a = malloc((size_t)(p->m * p->k) * sizeof *a), b = malloc((size_t)(p->k * p->n) * sizeof *b), row = malloc((size_t)p->n * sizeof *row);
+static void multiply(const void *data) {
+    const ehm_cuda_product *p = data;
+    float *a = malloc((size_t)(p->m * p->k) * sizeof *a), *b = malloc((size_t)(p->k * p->n) * sizeof *b), *row = malloc((size_t)p->n * sizeof *row);
     if (!a || !b || !row) abort();
+    emu_memory_open();
     widen(a, p->a, p->in_bf16, p->m, p->k, p->trans_a);
     widen(b, p->b, p->in_bf16, p->k, p->n, p->trans_b);
     for (int64_t i = 0; i < p->m; i++) {
@@ -158,5 +136,11 @@ bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p) {
     }
     emu_memory_close();
     free(a), free(b), free(row);
+}
+bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p) {
+    const char *how = getenv("EHM_CUDA_GEMM");
+    if (c->err.code) return true;
+    if (how && !strcmp(how, "own")) return false;
+    emu_put(c->stream, multiply, p, sizeof *p);
     return true;
 }

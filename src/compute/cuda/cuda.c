@@ -1,7 +1,7 @@
 /* The CUDA back end: the device, its memory, what is on its way there and back, and the table of functions.
  *
- * One stream: ops, uploads and downloads happen in the order of the calls, and nothing waits but a download and wait. An upload
- * copies into pinned memory and returns; the ring of it is as large as a batch wants, so the host is a step ahead of the device. */
+ * Ops, uploads and downloads are on one stream: they happen in the order of the calls, and nothing waits but a download and wait. An upload
+ * copies into pinned memory and returns. What is uploaded ahead travels on a second stream, beside the ops; those that are started later wait for it. */
 #include "compute/cuda/cuda_int.h"
 #include "base/str.h"
 #include "compute/cuda_plugin.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGING_LEAST = 1 << 22, STAGING_ALIGN = 256 };
+enum { STAGING_LEAST = 1 << 22, STAGING_ALIGN = 256, KEPT_BYTES = 1 << 28 };
 
 static cudaStream_t stream_of(const ehm_cuda *c) { return (cudaStream_t)c->stream; }
 
@@ -28,9 +28,13 @@ static void cuda_close(void *self) {
     ehm_cuda *c = self;
     if (!c) return;
     if (c->stream) cudaStreamSynchronize(stream_of(c));
+    ehm_cuda_graphs_close(c);
     ehm_cuda_blas_close(c->blas);
     for (int32_t i = 0; i < EHM_CUDA_SCRATCH; i++) cudaFree(c->scratch[i].p);
     cudaFreeHost(c->staging);
+    cudaFreeHost(c->ahead);
+    if (c->ahead_there) cudaEventDestroy((cudaEvent_t)c->ahead_there);
+    if (c->ahead_stream) cudaStreamDestroy((cudaStream_t)c->ahead_stream);
     if (c->stream) cudaStreamDestroy(stream_of(c));
     free(c);
 }
@@ -86,6 +90,8 @@ static ehm_code cuda_open(void **self, const char *name, int32_t n_threads, ehm_
     cudaError_t bad = cudaSetDevice(c->index);
     if (!bad) bad = cudaGetDeviceProperties(&about, c->index);
     if (!bad) bad = cudaStreamCreateWithFlags((cudaStream_t *)&c->stream, cudaStreamNonBlocking);
+    if (!bad) bad = cudaStreamCreateWithFlags((cudaStream_t *)&c->ahead_stream, cudaStreamNonBlocking);
+    if (!bad) bad = cudaEventCreateWithFlags((cudaEvent_t *)&c->ahead_there, cudaEventDisableTiming);
     if (bad) {
         rc = EHM_FAIL(err, EHM_E_DEVICE, "device \"%s\": %s", name, cudaGetErrorString(bad));
         EHM_HINT(err, "nvidia-smi shows what else runs there; --device cpu");
@@ -112,10 +118,13 @@ done:
 
 /* ---- memory ---- */
 
+/* Without what ops take beside the plan (scratch, recorded sections): little, and known only once they run. */
 static int64_t cuda_available(void *self) {
     size_t free_bytes = 0, all = 0;
     (void)self;
-    return cudaMemGetInfo(&free_bytes, &all) ? -1 : (int64_t)free_bytes;
+    if (cudaMemGetInfo(&free_bytes, &all)) return -1;
+    size_t kept = all / 64 < KEPT_BYTES ? all / 64 : KEPT_BYTES;
+    return free_bytes > kept ? (int64_t)(free_bytes - kept) : 0;
 }
 
 static ehm_code cuda_alloc(void *self, void **ptr, size_t bytes, ehm_err *err) {
@@ -133,6 +142,7 @@ static void cuda_free(void *self, void *ptr, size_t bytes) {
     ehm_cuda *c = self;
     (void)bytes;
     cudaStreamSynchronize(stream_of(c));
+    c->moved++;
     cudaFree(ptr);
 }
 
@@ -140,6 +150,7 @@ void *ehm_cuda_scratch(ehm_cuda *c, int32_t which, size_t bytes) {
     if (c->err.code) return NULL;
     if (bytes <= c->scratch[which].bytes) return c->scratch[which].p;
     cudaStreamSynchronize(stream_of(c)); /* an earlier op may still use the old one */
+    c->moved++;
     cudaFree(c->scratch[which].p);
     c->scratch[which].p = NULL, c->scratch[which].bytes = 0;
     ehm_cuda_note(c, (int)cudaMalloc(&c->scratch[which].p, bytes), "scratch");
@@ -177,6 +188,24 @@ static void cuda_upload(void *self, void *dst, const void *src, size_t n) {
     memcpy(place, src, n);
     ehm_cuda_note(c, (int)cudaMemcpyAsync(dst, place, n, cudaMemcpyHostToDevice, stream_of(c)), "upload");
 }
+static void cuda_upload_ahead(void *self, void *dst, const void *src, size_t n) {
+    ehm_cuda *c = self;
+    cudaStream_t stream = (cudaStream_t)c->ahead_stream;
+    if (c->err.code) return;
+    ehm_cuda_note(c, (int)cudaStreamSynchronize(stream), "upload"); /* the one before is long there */
+    if (n > c->ahead_bytes) {
+        cudaFreeHost(c->ahead);
+        c->ahead = NULL, c->ahead_bytes = 0;
+        ehm_cuda_note(c, (int)cudaHostAlloc(&c->ahead, n, cudaHostAllocDefault), "pinned memory");
+        if (c->err.code) return;
+        c->ahead_bytes = n;
+    }
+    memcpy(c->ahead, src, n);
+    cudaError_t bad = cudaMemcpyAsync(dst, c->ahead, n, cudaMemcpyHostToDevice, stream);
+    if (!bad) bad = cudaEventRecord((cudaEvent_t)c->ahead_there, stream);
+    if (!bad) bad = cudaStreamWaitEvent(stream_of(c), (cudaEvent_t)c->ahead_there, 0);
+    ehm_cuda_note(c, (int)bad, "upload");
+}
 static void cuda_download(void *self, void *dst, const void *src, size_t n) {
     ehm_cuda *c = self;
     cudaError_t rc = c->err.code ? cudaSuccess : cudaMemcpyAsync(dst, src, n, cudaMemcpyDeviceToHost, stream_of(c));
@@ -207,7 +236,11 @@ static const ehm_backend backend = {
     .free = cuda_free,
     .available = cuda_available,
     .upload = cuda_upload,
+    .upload_ahead = cuda_upload_ahead,
     .download = cuda_download,
+    .record = ehm_cuda_record,
+    .recorded = ehm_cuda_recorded,
+    .replay = ehm_cuda_replay,
     .wait = cuda_wait,
     .describe = cuda_describe,
     .fast_bf16 = cuda_fast_bf16,

@@ -9,6 +9,7 @@ extern "C" {
 
 enum { EHM_CUDA_SCRATCH = 3 };
 typedef struct ehm_cuda_blas ehm_cuda_blas;
+typedef struct ehm_cuda_graph { void *exec; uint64_t moved; } ehm_cuda_graph; /* cudaGraphExec_t; c->moved when it was made */
 typedef struct ehm_cuda {
     int32_t index;          /* of the device */
     void *stream;           /* cudaStream_t */
@@ -17,6 +18,11 @@ typedef struct ehm_cuda {
     struct { void *p; size_t bytes; } scratch[EHM_CUDA_SCRATCH]; /* device memory that an op may use until it returns; grows */
     void *staging;          /* pinned host memory: a ring of what is on its way to the device */
     size_t staging_bytes, staging_at;
+    void *ahead;            /* pinned: what travels beside the ops, by a stream of its own */
+    size_t ahead_bytes;
+    void *ahead_stream, *ahead_there; /* cudaStream_t, cudaEvent_t */
+    ehm_cuda_graph graph[EHM_SECTIONS];
+    uint64_t moved;         /* how often memory that a graph may use was given back */
     int32_t multiprocessors;
     size_t shared_bytes;    /* of a block, at most */
     char about[256];
@@ -27,6 +33,12 @@ void ehm_cuda_note(ehm_cuda *c, int what, const char *where);
 /* Device memory until the op returns; NULL when there is none, which is noted. which: 0 .. EHM_CUDA_SCRATCH - 1, two uses in one op take two. What
  * an earlier op on the stream still does with it comes before whatever this op starts. */
 void *ehm_cuda_scratch(ehm_cuda *c, int32_t which, size_t bytes);
+
+/* Sections, as backend.h has them. EHM_CUDA_GRAPH=off in the environment: none. */
+bool ehm_cuda_record(void *self, int32_t section);
+bool ehm_cuda_recorded(void *self, int32_t section);
+bool ehm_cuda_replay(void *self, int32_t section);
+void ehm_cuda_graphs_close(ehm_cuda *c);
 
 ehm_code ehm_cuda_blas_open(ehm_cuda_blas **out, ehm_cuda *c, ehm_err *err);
 void ehm_cuda_blas_close(ehm_cuda_blas *b);
