@@ -1,9 +1,9 @@
-/* What a back end gives: a struct of functions made from ops.def. Only device.c, ops.c and the back ends include this.
- * ops.c has checked types, shapes, overlap and index ranges, and hands over views in the rank that compute.h documents ([R,D] is
+/* What a back end gives: a struct of functions made from ops.def. Only device.c, ops.c, trees.c and the back ends include
+ * this. ops.c (and trees.c) has checked types, shapes, overlap and index ranges, and hands over views in the rank that compute.h documents ([R,D] is
  * rank 2, [n] rank 1), so back ends check nothing again. A back end in host memory has finished when an op returns. */
 #ifndef EHM_COMPUTE_BACKEND_H
 #define EHM_COMPUTE_BACKEND_H
-#include "compute/compute.h"
+#include "compute/trees.h"
 
 enum { EHM_SECTIONS = 16 };
 struct ehm_buf { ehm_dev *dev; void *ptr; size_t bytes; }; /* ptr: host address for ref and cpu */
@@ -33,6 +33,11 @@ typedef struct ehm_backend {
     const char *(*describe)(void *self);
     ehm_pool *(*pool)(void *self);
     bool (*fast_bf16)(void *self);
+    /* Optional, of trees.h: all NULL where the back end has none. For trees of 2 to most_leaves leaves. */
+    void (*trees)(void *self, const ehm_trees_args *a);
+    void (*tree_masks)(void *self, const ehm_tree_masks_args *a);
+    void (*mask_routes)(void *self, const ehm_mask_routes_args *a);
+    int64_t most_leaves;
     bool same_bits_any_threads;
     bool device_memory; /* ptr is no address of the host: ops.c then looks at no index */
     ehm_dtype real;     /* what "f32" in compute.h stands for: EHM_F32 (0), or EHM_F64 */

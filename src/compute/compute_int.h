@@ -1,4 +1,4 @@
-/* What device.c and ops.c share: the inside of a device. Nobody else includes this. */
+/* What device.c, ops.c and trees.c share: the inside of a device. Nobody else includes this. */
 #ifndef EHM_COMPUTE_COMPUTE_INT_H
 #define EHM_COMPUTE_COMPUTE_INT_H
 #include "compute/backend.h"

@@ -241,7 +241,7 @@ ehm_code ehm_tree_build_with(const ehm_tree_kern *k, ehm_tree *out, const void *
     if (range.max - range.min > (type == EHM_F64 ? DBL_MAX : (double)FLT_MAX) / 4)
         return EHM_FAIL(err, EHM_E_ARG, "similarities from %g to %g: their differences do not fit %s", range.min, range.max,
                         ehm_dtype_name(type));
-    out->offset = w.c = range.max;
+    out->offset = w.c = range.max + 0.0; /* one zero: c - s is then never -0, whose bits would sort last */
     w.S = S;
     if (!exact) fill_rows(&w, S, type);
     if (l == EHM_LINK_SINGLE) {

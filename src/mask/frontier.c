@@ -17,6 +17,11 @@ static int32_t depth_at(int32_t depth, int32_t k_end, double level, double round
     return (int32_t)whole + (rounding < d - whole);
 }
 
+void ehm_mask_cut(ehm_frontier *f, const ehm_tree *tree, int32_t k, const ehm_mask_settings *s) {
+    if (s->cut == EHM_CUT_COUNT) ehm_cut_count(f, tree, k);
+    else ehm_cut_effective(f, tree, k);
+}
+
 void ehm_mask_frontier(ehm_frontier *f, int32_t *k_wanted, const ehm_tree *tree, const ehm_mask_in *in,
                        ehm_arena *scratch) {
     const ehm_mask_settings *s = ehm_mask_settings_or(in->settings);
@@ -31,8 +36,7 @@ void ehm_mask_frontier(ehm_frontier *f, int32_t *k_wanted, const ehm_tree *tree,
         ehm_cut_depth(f, tree, d);
     } else {
         k = ehm_mask_nodes_at(s, n, u);
-        if (s->cut == EHM_CUT_COUNT) ehm_cut_count(f, tree, k);
-        else ehm_cut_effective(f, tree, k);
+        ehm_mask_cut(f, tree, k, s);
     }
     if (k_wanted) *k_wanted = k;
 }

@@ -78,6 +78,24 @@ static ehm_code ehm_draw(ehm_mask *out, const ehm_mask_in *in, ehm_arena *scratc
     return EHM_OK;
 }
 
+ehm_code ehm_mask_facts_of(ehm_mask_facts *out, const ehm_tree *tree, bool flat, int32_t k, int32_t n_cut,
+                           const ehm_mask *m, const ehm_mask_settings *settings, ehm_arena *scratch,
+                           ehm_err *err) {
+    int32_t n = tree->n;
+    ehm_frontier f;
+    *out = (ehm_mask_facts){.n_cut = n_cut};
+    if (k >= n) return EHM_OK;
+    out->has_tree = true, out->flat = flat, out->k_wanted = k;
+    if (flat) return EHM_OK;
+    EHM_TRY(ehm_frontier_new(&f, n, scratch, err));
+    uint8_t *removed = EHM_NEW_N(scratch, uint8_t, n);
+    if (!removed) return EHM_FAIL(err, EHM_E_MEMORY, "mask: no memory for %d patches", (int)n);
+    for (int32_t i = 0; i < m->n_masked; i++) removed[m->masked[i]] = 1;
+    ehm_mask_cut(&f, tree, k, settings);
+    facts_of(out, &f, removed, m->n_masked);
+    return EHM_OK;
+}
+
 const ehm_mask_rule ehm_mask_rule_ehm = {
     .name = "ehm",
     .summary = "nodes of a tree grown from the model's attention, coarser as training proceeds",

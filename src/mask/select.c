@@ -291,7 +291,7 @@ ehm_code ehm_mask_select_view(uint8_t *removed, int32_t *n_cut, const ehm_fronti
     job j;
     EHM_TRY(job_init(&j, removed, f, tree, in, view, scratch, err));
     memset(removed, 0, (size_t)f->n);
-    int32_t by_nodes = (int32_t)round((1 - s->mix_random) * n_masked), cut;
+    int32_t by_nodes = ehm_mask_by_nodes(s, n_masked), cut;
     order_nodes(&j, weight);
     if (weight || s->select == EHM_SELECT_PREFIX) cut = select_arc(&j, 0, by_nodes);
     else if (s->select == EHM_SELECT_CIRCLE) /* the number of no leaf */
@@ -300,6 +300,30 @@ ehm_code ehm_mask_select_view(uint8_t *removed, int32_t *n_cut, const ehm_fronti
     if (by_nodes < n_masked) remove_random(&j, n_masked - by_nodes);
     if (n_cut) *n_cut = cut;
     return EHM_OK;
+}
+
+int32_t ehm_mask_by_nodes(const ehm_mask_settings *s, int32_t n_masked) {
+    return (int32_t)round((1 - s->mix_random) * n_masked);
+}
+
+bool ehm_mask_for_device(const ehm_mask_settings *s) {
+    return s->tree_source == EHM_SOURCE_ATTENTION && s->linkage == EHM_LINK_AVERAGE && !s->balance && s->tree_prior <= 0 &&
+           (s->cut == EHM_CUT_EFFECTIVE || s->cut == EHM_CUT_COUNT) && s->select == EHM_SELECT_PIVOT &&
+           s->node_order == EHM_NODE_ORDER_UNIFORM;
+}
+
+int32_t ehm_mask_numbers(uint32_t keys[10], const ehm_mask_in *in) {
+    const ehm_mask_settings *s = ehm_mask_settings_or(in->settings);
+    int32_t n = in->grid_h * in->grid_w;
+    double u, rounding;
+    for (int i = 0; i < 2; i++) {
+        key_space k = keys_of(in, i ? EHM_RNG_mask_leaves : EHM_RNG_mask_nodes, 0);
+        uint32_t *to = keys + 5 * i;
+        to[0] = k.base.ctr[1], to[1] = k.base.ctr[2], to[2] = k.base.ctr[3], to[3] = k.base.key[0], to[4] = k.base.key[1];
+    }
+    if (ehm_mask_all_leaves(s, n, (double)in->progress_frac)) return n;
+    ehm_mask_draw_level(&u, &rounding, in);
+    return ehm_mask_nodes_at(s, n, u);
 }
 
 ehm_code ehm_mask_select(uint8_t *removed, int32_t *n_cut, const ehm_frontier *f, const ehm_tree *tree,

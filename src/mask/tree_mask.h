@@ -28,6 +28,19 @@ void ehm_mask_frontier(ehm_frontier *f, int32_t *k_wanted, const ehm_tree *tree,
 ehm_code ehm_mask_select(uint8_t *removed, int32_t *n_cut, const ehm_frontier *f, const ehm_tree *tree, int32_t n_masked,
                          const ehm_mask_in *in, ehm_arena *scratch, ehm_err *err);
 
+/* ---- for devices that grow trees and choose masks themselves (compute/trees.h) ---- */
+/* Are these settings of the rule ehm what they know: trees of the model's attention as it is by average linkage, cut by count or effective count; pivotal
+ * selection in uniform order. */
+bool ehm_mask_for_device(const ehm_mask_settings *s);
+/* The numbers that a mask takes beside its tree: how many nodes are wanted (n: single patches, whatever the tree), and in keys [10] what is left of
+ * the random streams of node and leaf keys once the counter's first word is taken for the node or leaf: ctr[1..3], key[0..1] of each. */
+int32_t ehm_mask_numbers(uint32_t keys[10], const ehm_mask_in *in);
+/* Of n_masked patches, how many nodes hide; the others are random ones. */
+int32_t ehm_mask_by_nodes(const ehm_mask_settings *s, int32_t n_masked);
+/* The facts of a mask that was made there: k as above, flat or not, n_cut as the device has it. */
+ehm_code ehm_mask_facts_of(ehm_mask_facts *out, const ehm_tree *tree, bool flat, int32_t k, int32_t n_cut, const ehm_mask *m, const ehm_mask_settings *s,
+                           ehm_arena *scratch, ehm_err *err);
+
 /* Mean colour of each patch of a picture, for in->colour: pixels [h,w,c] u8 (255 counts 1) or f32, out [grid_h*grid_w,c]; the grid divides h and w. */
 void ehm_mask_patch_colours(float *out, const void *pixels, ehm_dtype type, int32_t h, int32_t w, int32_t c, int32_t grid_h, int32_t grid_w);
 

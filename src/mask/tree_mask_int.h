@@ -11,6 +11,8 @@ double ehm_mask_level_of(const ehm_mask_settings *s, double u);
 bool ehm_mask_all_leaves(const ehm_mask_settings *s, int32_t n, double u);
 /* u' of this picture, and what rounds the depth; both in [0,1]. */
 void ehm_mask_draw_level(double *u, double *rounding, const ehm_mask_in *in);
+/* The frontier of k nodes by s->cut, count or effective count. */
+void ehm_mask_cut(ehm_frontier *f, const ehm_tree *tree, int32_t k, const ehm_mask_settings *s);
 /* The frontier of all leaves, for which no tree is needed. */
 void ehm_mask_frontier_of_leaves(ehm_frontier *f, int32_t n);
 /* ehm_mask_select for one of several masks of the same picture; view 0 is ehm_mask_select. */

@@ -220,6 +220,7 @@ ehm_code ehm_affinity_fetch(ehm_affinity *t, ehm_dev *d, float *similarity, floa
     return EHM_OK;
 }
 
+ehm_view ehm_affinity_similarity(const ehm_affinity *t) { return first(t->similarity, t->b); }
 double ehm_affinity_look_s(const ehm_affinity *t) { return t->look_s; }
 ehm_view ehm_affinity_mean(const ehm_affinity *t) { return t->mean; }
 ehm_view ehm_affinity_mean_count(const ehm_affinity *t) { return t->count; }

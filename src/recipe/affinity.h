@@ -39,6 +39,8 @@ void ehm_affinity_plan(ehm_affinity *t, ehm_plan *plan);
  * mean, and with a count of 0, residual is profile. */
 void ehm_affinity_run(ehm_affinity *t, ehm_dev *d, ehm_vit_encoder_pass *pass, const ehm_weights *w, ehm_view patches,
                       const ehm_vit_route *all, int64_t b, uint32_t want, bool update_mean);
+/* What the last run left: [b,L,L] in scratch, until the next op that uses it. */
+ehm_view ehm_affinity_similarity(const ehm_affinity *t);
 /* similarity, attention [b,L,L], cls [b,L] f32; NULL where not wanted. Waits. */
 ehm_code ehm_affinity_fetch(ehm_affinity *t, ehm_dev *d, float *similarity, float *attention, float *cls, int64_t b, ehm_err *err);
 /* [n_layers(,H),L,L] and [1]; rank 0 without. For files. */

@@ -27,6 +27,7 @@ const ehm_corrupt ehm_corrupt_drop = {
     .name = "drop",
     .summary = "hidden patches are left out of the encoder",
     .drops = true,
+    .plain_routes = true,
     .n_embed = drop_n_embed,
     .n_tokens = drop_n_tokens,
     .route = drop_route,

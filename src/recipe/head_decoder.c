@@ -61,6 +61,10 @@ static void decoder_load(ehm_method *m, ehm_dev *d) {
                (size_t)m->n * (size_t)n_pred * sizeof *s->host_pred);
 }
 
+static void decoder_lists(const ehm_method *m, ehm_view *back, ehm_view *pred) {
+    *back = ehm_fit2(of(m)->src, m->batch, 1 + (int64_t)m->shape.n_patches), *pred = ehm_fit2(of(m)->pred_idx, m->batch, ehm_method_n_pred(m));
+}
+
 static ehm_view src_of(const ehm_method *m) {
     return ehm_fit2(of(m)->src, m->n, 1 + (int64_t)m->shape.n_patches);
 }
@@ -98,6 +102,7 @@ const ehm_head ehm_head_decoder = {
     .plan = decoder_plan,
     .plan_bwd = decoder_plan_bwd,
     .load = decoder_load,
+    .lists = decoder_lists,
     .fwd = decoder_fwd,
     .pred = decoder_pred,
     .dpred = decoder_dpred,

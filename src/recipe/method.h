@@ -57,6 +57,9 @@ ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float pr
                          ehm_err *err);
 /* Between the ops of one step and the wait for them, on devices that run ahead: the pixels of the batch that is loaded next travel already. */
 void ehm_method_ahead(ehm_method *m, ehm_dev *d, const ehm_batch *b);
+/* After the step's wait: what the masks were, where the device made them; ehm_method_visible and _masked tell the truth from then on. EHM_E_NUMERIC: they
+ * follow weights that blew up. Nothing to do where the host made them. */
+ehm_code ehm_method_settled(ehm_method *m, ehm_dev *d, ehm_err *err);
 /* What the ops of fwd and bwd depend on after a load, as a key for ehm_dev_section. */
 uint64_t ehm_method_section(const ehm_method *m);
 /* After an optimiser step, the step-th (from 1) of total: what follows the weights (a teacher's average) moves on. */

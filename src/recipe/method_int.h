@@ -7,6 +7,7 @@
  */
 #ifndef EHM_RECIPE_METHOD_INT_H
 #define EHM_RECIPE_METHOD_INT_H
+#include "compute/trees.h"
 #include "loss/loss.h"
 #include "mask/mask_file.h"
 #include "mask/tree_mask.h"
@@ -19,6 +20,7 @@
 typedef struct {
     const char *name, *summary;
     bool drops;                              /* hidden patches have no token in the encoder */
+    bool plain_routes;                       /* its routes are those of ehm_mask_routes (compute/trees.h) */
     int32_t (*n_embed)(int32_t n_patches, int32_t n_visible);
     int32_t (*n_tokens)(int32_t n_patches, int32_t n_visible);
     /* One picture's route (vit.h): embed_idx [n_embed], src and pos_idx [n_tokens]. */
@@ -49,6 +51,8 @@ typedef struct {
     void (*plan)(ehm_method *m, ehm_plan *plan); /* forward only: the prediction stays taken in scratch */
     void (*plan_bwd)(ehm_method *m, ehm_plan *plan);
     void (*load)(ehm_method *m, ehm_dev *d); /* its indices, from the masks of this load */
+    /* Where its indices lie of a whole batch in training, if they are back and pred of ehm_mask_routes; NULL: they are not. */
+    void (*lists)(const ehm_method *m, ehm_view *back, ehm_view *pred);
     void (*fwd)(ehm_method *m, ehm_dev *d, ehm_view z);
     ehm_view (*pred)(const ehm_method *m); /* [n, n_pred, width] f32: masked patches in training, else all in
                                               raster order */
@@ -68,6 +72,17 @@ const ehm_target *ehm_target_find(const char *name, ehm_err *err);
 const ehm_head *ehm_head_find(const char *name, ehm_err *err);
 /* Do the pieces of a recipe fit? EHM_E_CONFIG names the two that do not. */
 ehm_code ehm_parts_fit(const char *recipe, const ehm_corrupt *c, const ehm_target *t, const ehm_head *h, const ehm_loss *l, ehm_err *err);
+
+/* Masks made by the device (method_device_masks.c). pending: those of the last load have not been looked at. */
+typedef struct {
+    bool on, pending;
+    float progress;
+    ehm_trees_args trees;
+    ehm_tree_masks_args masks;
+    int32_t *k, *n_cut, *state;              /* host: [batch], [batch], [crops] */
+    uint32_t *keys;                          /* [batch,EHM_TREE_KEYS] */
+    ehm_tree *tree;                          /* [crops]; left, right and size of all lie one after the other; no heights */
+} ehm_device_masks;
 
 /* Drawing masks: what the rule asks for, and what it said. See method_masks.c. */
 typedef struct {
@@ -90,6 +105,7 @@ typedef struct {
     double *meters;
     double pass_s;                           /* seconds of one teacher's pass over a batch */
     double load_s[4]; int64_t n_loads;       /* teacher, similarity, tree, selection */
+    ehm_device_masks device;
 } ehm_method_masks;
 
 struct ehm_method {
@@ -126,6 +142,12 @@ ehm_code ehm_method_masks_open(ehm_method *m, const ehm_config *cfg, ehm_err *er
 void ehm_method_masks_close(ehm_method *m);
 void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan);
 ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err);
+void ehm_method_masks_add(ehm_method *m, double progress, int64_t n); /* facts and shapes of the n samples of a load, to the meters */
+void ehm_device_masks_plan(ehm_method *m, ehm_plan *plan);
+bool ehm_device_masks_open(ehm_method *m); /* host memory, at the first load */
+void ehm_device_masks_numbers(ehm_method *m, const ehm_mask_in *in, int64_t i); /* of sample i */
+void ehm_device_masks_upload(ehm_method *m, ehm_dev *d);
+void ehm_device_masks_make(ehm_method *m, ehm_dev *d, ehm_view similarity); /* ops alone, from [crops,L,L] to routes */
 int32_t ehm_method_n_pred(const ehm_method *m); /* masked patches in training, else all */
 ehm_view ehm_method_target(const ehm_method *m); /* [n, n_masked, width] */
 #endif

@@ -17,11 +17,7 @@ static void put_i32(ehm_dev *d, ehm_view v, const int32_t *host, int64_t n, int6
     ehm_upload(d, ehm_fit2(v, n, each), host, (size_t)(n * each) * sizeof *host);
 }
 
-static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
-    const ehm_vit_shape *s = &m->shape;
-    m->n = b->n * m->views;
-    m->n_embed = m->corrupt->n_embed(s->n_patches, m->n_visible),
-    m->n_tokens = m->corrupt->n_tokens(s->n_patches, m->n_visible);
+static void put_routes(ehm_method *m, ehm_dev *d) {
     for (int64_t i = 0; i < m->n; i++)
         m->corrupt->route(m->host_embed + i * m->n_embed, m->host_src + i * m->n_tokens,
                           m->host_pos + i * m->n_tokens, m->visible + i * m->n_visible, m->n_visible,
@@ -31,6 +27,14 @@ static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
     put_i32(d, m->pos_idx, m->host_pos, m->n, m->n_tokens);
     if (m->n_masked) put_i32(d, m->target_idx, m->masked, m->n, m->n_masked);
     m->head->load(m, d);
+}
+
+static ehm_code finish(ehm_method *m, ehm_dev *d, const ehm_batch *b) {
+    const ehm_vit_shape *s = &m->shape;
+    m->n = b->n * m->views;
+    m->n_embed = m->corrupt->n_embed(s->n_patches, m->n_visible),
+    m->n_tokens = m->corrupt->n_tokens(s->n_patches, m->n_visible);
+    if (!m->masks.device.pending) put_routes(m, d); /* else they are there */
     if (!m->pixels_loaded) ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
     return EHM_OK;
 }
@@ -43,6 +47,7 @@ ehm_code ehm_method_load(ehm_method *m, ehm_dev *d, const ehm_batch *b, float pr
     if (m->n_visible < 1)
         return EHM_FAIL(err, EHM_E_ARG, "mask_ratio %g leaves no patch of %d visible", m->mask_ratio,
                         (int)m->shape.n_patches);
+    EHM_TRY(ehm_method_settled(m, d, err)); /* of a load before, in the same step */
     m->pixels_loaded = m->ahead == b->index && ehm_pixels_arrived(&m->pixels);
     m->ahead = -1;
     EHM_TRY(ehm_method_masks_draw(m, d, b, progress, seed, err));
@@ -77,7 +82,7 @@ static ehm_code check_lists(const ehm_method *m, int64_t i, const int32_t *visib
 ehm_code ehm_method_load_masks(ehm_method *m, ehm_dev *d, const ehm_batch *b, const int32_t *visible,
                                const int32_t *masked, int32_t n_visible, ehm_err *err) {
     int32_t L = m->shape.n_patches, n_masked = L - n_visible;
-    m->pixels_loaded = false;
+    m->pixels_loaded = m->masks.device.pending = false;
     EHM_TRY(check_batch(m, b, err));
     if (n_visible < 1 || n_visible > L)
         return EHM_FAIL(err, EHM_E_ARG, "%d of %d patches visible", (int)n_visible, (int)L);

@@ -190,6 +190,7 @@ void ehm_method_masks_plan(ehm_method *m, ehm_plan *plan) {
     k->embed_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, B, L);
     k->src = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, B, 1 + L);
     k->pos_idx = ehm_plan_2d(plan, EHM_MEM_INPUT, NULL, EHM_I32, B, 1 + L);
+    ehm_device_masks_plan(m, plan);
     size_t mark = ehm_plan_mark(plan);
     k->patches = ehm_plan_3d(plan, EHM_MEM_SCRATCH, NULL, ehm_dev_real(plan->dev), B, L, m->shape.patch_pixels);
     ehm_affinity_plan(k->affinity, plan);
@@ -217,8 +218,8 @@ static ehm_code route_all(ehm_method *m, ehm_dev *d, ehm_err *err) {
     return EHM_OK;
 }
 
-/* learn: the batch counts in the running mean. */
-static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t want, bool learn, ehm_err *err) {
+/* learn: the batch counts in the running mean. there: masks are made on the device, else what was wanted is fetched. */
+static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t want, bool learn, bool there, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
     int64_t L = m->shape.n_patches;
     double t0 = ehm_clock_s();
@@ -227,15 +228,16 @@ static ehm_code teach(ehm_method *m, ehm_dev *d, const ehm_batch *b, uint32_t wa
     ehm_vit_route all = {ehm_fit2(k->embed_idx, b->n, L), ehm_fit2(k->src, b->n, 1 + L), ehm_fit2(k->pos_idx, b->n, 1 + L)};
     if (!m->pixels_loaded) ehm_pixels_load(&m->pixels, d, b->pixels, b->type, b->n);
     m->pixels_loaded = true;
-    const int64_t key[] = {b->n, want, learn, m->pixels.px.offset, m->pixels.type};
+    const int64_t key[] = {b->n, want, learn, there, m->pixels.px.offset, m->pixels.type};
     double look = 0;
     while (ehm_dev_section(d, ehm_hash64(key, sizeof key, 1))) {
         ehm_pixels_patchify(&m->pixels, d, patches);
         ehm_affinity_run(k->affinity, d, &k->pass, k->ema ? &k->average : &m->weights, patches, &all, b->n, want, learn);
         look = ehm_affinity_look_s(k->affinity);
+        if (there) ehm_device_masks_make(m, d, ehm_affinity_similarity(k->affinity));
         ehm_dev_section_end(d);
     }
-    EHM_TRY(ehm_affinity_fetch(k->affinity, d, want & EHM_WANT_SIMILARITY ? k->similarity : NULL, want & EHM_WANT_ATTENTION ? k->attention : NULL,
+    if (!there) EHM_TRY(ehm_affinity_fetch(k->affinity, d, want & EHM_WANT_SIMILARITY ? k->similarity : NULL, want & EHM_WANT_ATTENTION ? k->attention : NULL,
                                want & EHM_WANT_CLS ? k->cls : NULL, b->n, err));
     k->load_s[T_SIMILARITY] += look, k->load_s[T_TEACHER] += ehm_clock_s() - t0 - look;
     return EHM_OK;
@@ -332,7 +334,7 @@ static ehm_code grow_scratch(ehm_method *m, ehm_dev *d, ehm_err *err) {
     int32_t n = ehm_pool_threads(ehm_dev_pool(d)), L = m->shape.n_patches, levels = 3;
     if (n > 64) n = 64;
     k->scratch = calloc((size_t)n, sizeof *k->scratch);
-    if (!k->scratch || !large_memory(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
+    if (!k->scratch || !large_memory(m) || !ehm_device_masks_open(m)) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the masks of a batch of %d", (int)m->batch);
     k->n_scratch = n;
     ehm_arena a = {0};
     size_t LL = (size_t)L * (size_t)L;
@@ -370,6 +372,29 @@ static bool finite_inputs(const ehm_method_masks *k, uint32_t want, int64_t i, i
     return true;
 }
 
+void ehm_method_masks_add(ehm_method *m, double progress, int64_t n) {
+    ehm_method_masks *k = &m->masks;
+    k->meters[M_LOADS]++, k->meters[M_U] += progress, k->meters[M_PICTURES] += (double)n;
+    for (int64_t i = 0; i < n; i++) /* in order: the sums are the same for any threads */
+        add_facts(k->meters, &k->facts[i], m->shape.n_patches), add_shape(k->meters, &k->shapes[i]);
+}
+
+/* The device draws: it is told what a mask takes beside the tree. */
+static ehm_code draw_there(drawing *g, ehm_dev *d, ehm_err *err) {
+    ehm_method *m = g->m;
+    ehm_method_masks *k = &m->masks;
+    for (int64_t i = 0; i < m->batch; i++) {
+        ehm_mask_in in;
+        EHM_TRY(input_of(&in, g, i, err));
+        ehm_device_masks_numbers(m, &in, i);
+    }
+    ehm_device_masks_upload(m, d);
+    EHM_TRY(teach(m, d, g->b, EHM_WANT_SIMILARITY, true, true, err));
+    k->device.pending = true, k->device.progress = g->u;
+    k->n_loads++;
+    return EHM_OK;
+}
+
 ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, float progress, uint64_t seed, ehm_err *err) {
     ehm_method_masks *k = &m->masks;
     ehm_pool *pool = ehm_dev_pool(d);
@@ -381,14 +406,15 @@ ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, fl
     /* The pass is made once for nothing: ops take what memory they need at the first call of a shape, and that is to be now, not when
      * K begins to fall. */
     if (first_load && k->affinity) {
-        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err));
+        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, false, err));
         double t0 = ehm_clock_s();
-        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, err)); /* and once more, to know what it takes */
+        EHM_TRY(teach(m, d, b, wants_of(k->ever), false, false, err)); /* and once more, to know what it takes */
         k->pass_s = ehm_clock_s() - t0;
         memset(k->load_s, 0, sizeof k->load_s);
     }
     uint32_t want = wants_of(g.needs);
-    if (want) EHM_TRY(teach(m, d, b, want, true, err));
+    if (k->device.on && g.needs == EHM_MASK_NEEDS_SIMILARITY) return draw_there(&g, d, err);
+    if (want) EHM_TRY(teach(m, d, b, want, true, false, err));
     for (int i = 0; i < k->n_scratch; i++) errors[i] = (ehm_err){0}, g.failed[i] = -1;
     double t0 = ehm_clock_s();
     ehm_pool_for(k->n_scratch == ehm_pool_threads(pool) ? pool : NULL, (int64_t)b->n * m->views, 1, draw_some, &g);
@@ -403,11 +429,8 @@ ehm_code ehm_method_masks_draw(ehm_method *m, ehm_dev *d, const ehm_batch *b, fl
         return errors[first].code;
     }
     double tree_s = 0, select_s = 0;
-    k->meters[M_LOADS]++, k->meters[M_U] += progress, k->meters[M_PICTURES] += (double)b->n * m->views;
-    for (int32_t i = 0; i < b->n * m->views; i++) { /* in order: the sums are the same for any threads */
-        add_facts(k->meters, &k->facts[i], m->shape.n_patches), add_shape(k->meters, &k->shapes[i]);
-        tree_s += k->facts[i].tree_s, select_s += k->facts[i].select_s;
-    }
+    ehm_method_masks_add(m, (double)progress, (int64_t)b->n * m->views);
+    for (int32_t i = 0; i < b->n * m->views; i++) tree_s += k->facts[i].tree_s, select_s += k->facts[i].select_s;
     /* Threads share the wall time of drawing as their own clocks divide it. */
     double all = tree_s + select_s;
     k->load_s[T_TREE] += all > 0 ? took * tree_s / all : 0, k->load_s[T_SELECT] += all > 0 ? took * select_s / all : took;

@@ -46,7 +46,8 @@ static ehm_code one_step(bench *b, ehm_err *err) {
     ehm_adamw_step(&b->adamw, b->dev, groups, b->clip.factor, 1e-4, ++b->t);
     b->batch.index = b->t;
     ehm_method_ahead(b->m, b->dev, &b->batch);
-    return ehm_dev_check(b->dev, err);
+    EHM_TRY(ehm_dev_check(b->dev, err));
+    return ehm_method_settled(b->m, b->dev, err);
 }
 
 static int by_value(const void *a, const void *b) {

@@ -124,28 +124,33 @@ double ehm_train_u(const ehm_train *t) {
     return u < 0 ? 0 : u > 1 ? 1 : u;
 }
 
+/* The masks follow weights that blew up: the loss would show it next. */
+static ehm_code masks_blew_up(ehm_train *t, ehm_step_out *out, ehm_err *err) {
+    out->loss = out->norm = NAN;
+    return not_finite(t, out, err);
+}
+
+static ehm_code failed(const ehm_train *t, const ehm_err *why, ehm_err *err) {
+    if (err && !err->code) *err = *why;
+    EHM_WHILE(err, "step %lld", (long long)t->step + 1);
+    return why->code;
+}
+
 ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     ehm_weights *w = ehm_method_weights(t->method);
     ehm_view grad[EHM_ADAMW_GROUPS];
     ehm_adamw_group group[EHM_ADAMW_GROUPS];
     ehm_batch batch;
+    ehm_err why = {0};
     float loss = 0, norm = 0;
 
     out->lr = ehm_schedule_lr(&t->schedule, t->step);
     out->progress = ehm_train_u(t);
     zero_gradients(t);
     for (int64_t i = 0; i < t->cfg.accum_iter; i++) {
-        ehm_err why = {0};
         ehm_code rc = micro_batch(t, &batch, i, out->progress, &why);
-        if (rc == EHM_E_NUMERIC) { /* the masks follow weights that blew up: the loss would show it next */
-            out->loss = out->norm = NAN;
-            return not_finite(t, out, err);
-        }
-        if (rc) {
-            if (err && !err->code) *err = why;
-            EHM_WHILE(err, "step %lld", (long long)t->step + 1);
-            return rc;
-        }
+        if (rc == EHM_E_NUMERIC) return masks_blew_up(t, out, err);
+        if (rc) return failed(t, &why, err);
     }
     for (int32_t g = 0; g < EHM_ADAMW_GROUPS; g++) {
         grad[g] = ehm_method_grad(t->method, g);
@@ -157,12 +162,12 @@ ehm_code ehm_train_step(ehm_train *t, ehm_step_out *out, ehm_err *err) {
     ehm_method_stepped(t->method, t->dev, t->step + 1, ehm_schedule_total(&t->schedule));
     if (t->cfg.ema > 0) ehm_ema_step(t->dev, t->average.flat, w->flat, EHM_PARAM_GROUPS, t->cfg.ema);
     ehm_dev_label(t->dev, NULL);
-    ehm_code rc = send_ahead(t, err);
-    if (!rc) rc = ehm_dev_check(t->dev, err);
-    if (rc) {
-        EHM_WHILE(err, "step %lld", (long long)t->step + 1);
-        return rc;
-    }
+    ehm_code rc = send_ahead(t, &why);
+    if (!rc) rc = ehm_dev_check(t->dev, &why);
+    if (rc) return failed(t, &why, err);
+    rc = ehm_method_settled(t->method, t->dev, &why);
+    if (rc == EHM_E_NUMERIC) return masks_blew_up(t, out, err);
+    if (rc) return failed(t, &why, err);
     ehm_download(t->dev, &loss, t->loss_mean, sizeof loss);
     ehm_download(t->dev, &norm, t->clip.norm, sizeof norm);
     out->loss = loss, out->norm = norm;

@@ -60,6 +60,13 @@ static inline uint32_t bits_f32(float x) {
     memcpy(&u, &x, 4);
     return u;
 }
+static inline float times_rounded(float a, float b) { return a * b; } /* the build contracts nothing */
+static inline uint64_t multiply_high(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
+static inline uint32_t warp_least(uint32_t x) {
+    const uint32_t *all = emu_warp(&x, sizeof x);
+    for (int32_t i = 0; i < 32; i++) x = all[i] < x ? all[i] : x;
+    return x;
+}
 static inline uint32_t emu_bf16(float x) {
     uint32_t u = bits_f32(x);
     if ((u & 0x7fffffffu) > 0x7f800000u) return (u >> 16) | 0x40u;

@@ -246,6 +246,10 @@ static const ehm_backend backend = {
     .fast_bf16 = cuda_fast_bf16,
     .same_bits_any_threads = true,
     .device_memory = true,
+    .trees = ehm_cuda_trees,
+    .tree_masks = ehm_cuda_tree_masks,
+    .mask_routes = ehm_cuda_mask_routes,
+    .most_leaves = EHM_CUDA_LEAVES,
 #include "compute/ops.def"
 };
 #undef OP

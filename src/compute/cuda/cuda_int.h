@@ -7,7 +7,7 @@ extern "C" {
 #endif
 #include "compute/backend.h"
 
-enum { EHM_CUDA_SCRATCH = 3 };
+enum { EHM_CUDA_SCRATCH = 3, EHM_CUDA_LEAVES = 1024 }; /* LEAVES: of a tree, at most; what a mask works on must fit the shared memory of a block */
 typedef struct ehm_cuda_blas ehm_cuda_blas;
 typedef struct ehm_cuda_graph { void *exec; uint64_t moved; } ehm_cuda_graph; /* cudaGraphExec_t; c->moved when it was made */
 typedef struct ehm_cuda {
@@ -57,6 +57,9 @@ bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p);
 #define OP(NAME, what, tol_f32, tol_bf16, bwd) void ehm_cuda_op_##NAME(void *self, const ehm_##NAME##_args *a);
 #include "compute/ops.def"
 #undef OP
+void ehm_cuda_trees(void *self, const ehm_trees_args *a);
+void ehm_cuda_tree_masks(void *self, const ehm_tree_masks_args *a);
+void ehm_cuda_mask_routes(void *self, const ehm_mask_routes_args *a);
 #ifdef __cplusplus
 }
 #endif

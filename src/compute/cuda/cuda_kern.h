@@ -8,7 +8,7 @@
  * The files are the common part of C and CUDA C: nvcc makes device code of them, and the tests compile the same lines for the host,
  * where tests/cuda_emu runs the threads of a block in turn. So a kernel takes one struct, shared memory is declared by SHARED and
  * DYNAMIC_SHARED, and a kernel that waits for others (barriers, shuffles) is started by LAUNCH, one that does not by LAUNCH_FLAT.
- * All threads of a warp take part in a shuffle, all of a block in a barrier. Nothing adds atomically: the same bits each time. */
+ * All threads of a warp take part in a shuffle (and in warp_least), all of a block in a barrier. Nothing adds atomically: the same bits each time. */
 #ifndef EHM_COMPUTE_CUDA_KERN_H
 #define EHM_COMPUTE_CUDA_KERN_H
 #include "compute/cuda/cuda_int.h"
@@ -62,6 +62,9 @@ DEV void load_turned(uint32_t *b, const uint16_t *row) {
                  : "memory");
 }
 DEV uint32_t bits_f32(float x) { return __float_as_uint(x); }
+DEV float times_rounded(float a, float b) { return __fmul_rn(a, b); } /* rounded by itself, never as one with a sum: what the host does */
+DEV uint64_t multiply_high(uint64_t a, uint64_t b) { return __umul64hi(a, b); } /* the upper half of 128 bits */
+DEV uint32_t warp_least(uint32_t x) { return __reduce_min_sync(0xffffffffu, x); }
 #else
 #include <emu_kern.h> /* tests/cuda_emu */
 #endif

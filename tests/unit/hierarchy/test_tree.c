@@ -315,6 +315,26 @@ TEST(tree, portable_and_vector_loops_agree_to_the_bit) {
                 ehm_arena_free(&b.arena), ehm_arena_free(&c.arena);
             }
 }
+/* Zeros of either sign, the largest values there are: a distance of -0 would be sorted behind all others, and its merge behind those made of it. */
+TEST(tree, zeros_of_either_sign) {
+    const ehm_tree_kern *kern[] = {&ehm_tree_generic, ehm_tree_avx2()};
+    for (int k = 0; k < 2 && kern[k]; k++)
+        for (int l = 0; l < EHM_LINKAGES; l++)
+            for (uint32_t seed = 0; seed < 40; seed++) {
+                int n = 20;
+                bench b = bench_new(n, (ehm_linkage)l, seed % 2 ? EHM_F64 : EHM_F32), plain = bench_new(n, (ehm_linkage)l, b.type);
+                for (int i = 0; i < n; i++)
+                    for (int j = 0; j < n; j++) {
+                        uint32_t h = hash3(seed, (uint32_t)(i < j ? i : j), (uint32_t)(i < j ? j : i)) % 4;
+                        put(&b, i, j, h == 0 ? -0.0 : h == 1 ? 0 : -(double)h), put(&plain, i, j, h < 2 ? 0 : -(double)h);
+                    }
+                CHECK_OK(ehm_tree_build_with(kern[k], &b.t, b.S, b.type, n, (ehm_linkage)l, 0, b.work, &b.err), &b.err);
+                CHECK_OK(ehm_tree_build_with(kern[k], &plain.t, plain.S, b.type, n, (ehm_linkage)l, 0, plain.work, &plain.err), &plain.err);
+                CHECK(same_tree(&b.t, &plain.t, true) && !signbit(b.t.offset));
+                for (int m = 0; m < n - 1; m++) REQUIRE(b.t.left[m] < b.t.right[m] && b.t.right[m] < n + m);
+                ehm_arena_free(&b.arena), ehm_arena_free(&plain.arena);
+            }
+}
 TEST(tree, many_at_once_are_the_same_as_one_by_one) {
     enum { N = 49, TREES = 23 };
     for (int l = 0; l < EHM_LINKAGES; l += 2) {
