@@ -53,17 +53,17 @@ static bool driver_there(void) {
     void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
     return driver != NULL; /* stays open: the back end wants it next */
 }
-/* A back end that was named by hand says itself what it lacks. */
-static bool no_driver_looked_for(void) {
-    const char *named = getenv("EHM_CUDA_PLUGIN");
-    return named && *named;
+/* By hand: such a back end says itself what it lacks. */
+static bool named(void) {
+    const char *path = getenv("EHM_CUDA_PLUGIN");
+    return path && *path;
 }
 
 ehm_code ehm_cuda_backend(const ehm_backend **out, ehm_err *err) {
     char path[PATH_MAX];
     *out = NULL;
     EHM_TRY(ehm_cuda_plugin_name(path, sizeof path, err));
-    if (!no_driver_looked_for() && !driver_there()) {
+    if (!named() && !driver_there()) {
         EHM_FAIL(err, EHM_E_UNSUPPORTED, "no NVIDIA driver is installed here (libcuda.so.1), so there is no CUDA device");
         EHM_HINT(err, "--device cpu");
         return EHM_E_UNSUPPORTED;

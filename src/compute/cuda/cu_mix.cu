@@ -66,7 +66,7 @@ typedef struct {
     cu_in dout;
     const int32_t *start, *place;
     const float *weight;
-    int64_t n, rows, c, k, count, places, start_stride, place_stride, weight_stride;
+    int64_t n, rows, c, k, count, start_stride, place_stride, weight_stride;
     int32_t accumulate;
 } mix_back_job;
 KERNEL(mix_back, mix_back_job) {
@@ -91,7 +91,7 @@ void ehm_cuda_op_mix_rows_bwd(void *self, const ehm_mix_rows_bwd_args *a) {
     t.at = t.start + tables * (t.n + 1), t.place = t.at + tables * t.n;
     LAUNCH(c, turn_round, EHM_DIM3((uint32_t)tables, 1, 1), THREADS, t);
     j.dx = (float *)ehm_ptr(a->dx), j.dout = in_of(a->dout), j.start = t.start, j.place = t.place, j.weight = (const float *)ehm_ptr(a->weight);
-    j.n = t.n, j.rows = rows, j.c = a->dx.dim[2], j.k = k, j.count = a->dx.dim[0] * j.n * j.c, j.places = t.places;
+    j.n = t.n, j.rows = rows, j.c = a->dx.dim[2], j.k = k, j.count = a->dx.dim[0] * j.n * j.c;
     j.start_stride = tables > 1 ? t.n + 1 : 0, j.place_stride = tables > 1 ? t.places : 0;
     j.weight_stride = a->weight.rank && a->weight.dim[0] > 1 ? t.places : 0;
     j.accumulate = a->accumulate;
