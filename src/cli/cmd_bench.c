@@ -87,7 +87,8 @@ static ehm_code run_step(const ehm_config *c, ehm_out *out, ehm_err *err) {
         ehm_out_addf(out, "masks by %s at the end of the curriculum, of a step of %.1f ms: teacher %.1f %%, similarity %.1f %%, tree %.2f %%, selection %.2f %%\n",
                      r.mask, r.step_ms, 100 * r.teacher_ms / r.step_ms, 100 * r.similarity_ms / r.step_ms, 100 * r.tree_ms / r.step_ms,
                      100 * r.selection_ms / r.step_ms);
-    ehm_out_addf(out, "memory: %s planned, %s peak of the process\n", ehm_format_bytes((double)r.plan_bytes, planned), ehm_format_bytes((double)r.peak_bytes, peak));
+    ehm_out_addf(out, "memory: %s planned, %s %s\n", ehm_format_bytes((double)r.plan_bytes, planned), ehm_format_bytes((double)r.peak_bytes, peak),
+                 r.peak_of_device ? "taken of the device's" : "peak of the process");
     return EHM_OK;
 }
 

@@ -76,6 +76,8 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
     memset(out, 0, sizeof *out);
     EHM_TRY(ehm_vit_shape_alone(&s, &c, err));
     EHM_TRY(ehm_dev_open(&b.dev, c.device, threads, err));
+    bool own; /* memory of the device's own: then that is what counts */
+    int64_t free_before = ehm_dev_available(b.dev, &own);
     ehm_dtype act = !strcmp(c.dtype, "bf16") || (!strcmp(c.dtype, "auto") && ehm_dev_fast_bf16(b.dev)) ? EHM_BF16 : EHM_F32;
     if ((rc = ehm_method_open(&b.m, &c, &s, n, act, true, err))) goto done;
     ehm_plan_begin(&b.plan, b.dev);
@@ -129,7 +131,8 @@ ehm_code ehm_bench_step(ehm_bench_result *out, const ehm_config *cfg, ehm_err *e
     out->gflop_per_image = ehm_method_flops(b.m) * 1e-9;
     out->gflops = out->gflop_per_image * out->images_per_s;
     out->batch = n, out->threads = threads;
-    out->plan_bytes = (int64_t)ehm_plan_bytes_all(&b.plan), out->peak_bytes = ehm_memory_peak();
+    out->plan_bytes = (int64_t)ehm_plan_bytes_all(&b.plan), out->peak_bytes = own ? free_before - ehm_dev_available(b.dev, &own) : ehm_memory_peak();
+    out->peak_of_device = own;
     snprintf(out->dtype, sizeof out->dtype, "%s", ehm_dtype_name(act));
     snprintf(out->device, sizeof out->device, "%s", ehm_dev_describe(b.dev));
     snprintf(out->model, sizeof out->model, "%dx%d px, patch %d, encoder %d/%d/%d, decoder %d/%d/%d", s.img_w, s.img_h, s.patch_size, s.embed_dim, s.depth,

@@ -68,7 +68,9 @@ static ehm_code settle_data(ehm_train *t, ehm_err *err) {
             return EHM_OK;
         }
         EHM_FAIL(err, EHM_E_CONFIG, "no pictures are given");
-        EHM_HINT(err, "--data PATH: a folder, a tar, an array, or scenes:0:5000 for built-in pictures");
+        if (t->mode == EHM_RUN_RESUME && ehm_run_is_folder(t->cfg.out)) /* which stopped before its first checkpoint */
+            EHM_HINT(err, "--config %s/config.json begins that run again as it was", t->cfg.out);
+        else EHM_HINT(err, "--data PATH: a folder, a tar, an array, or scenes:0:5000 for built-in pictures");
         return EHM_E_CONFIG;
     }
     ehm_dataset_opt opt = {.channels = EHM_IS_AUTO(t->cfg.channels) ? 0 : (int32_t)t->cfg.channels, .alpha = t->cfg.alpha,

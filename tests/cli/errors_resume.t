@@ -77,6 +77,14 @@ ehm: no pictures are given
 ...
 [2]
 
+# Stopped before its first checkpoint: its settings are there.
+$ mkdir -p early/checkpoints && cp run/config.json early && ehm pretrain --out early --resume --quiet
+ehm: no pictures are given
+  hint:  --config early/config.json begins that run again as it was
+[2]
+$ ehm pretrain --config early/config.json --out early --resume --quiet
+early: 8 steps, ...
+
 # A checkpoint that was hurt is passed over; where none is whole, nothing is guessed.
 $ printf '%s\n' 'for d in "$@"; do printf xxxx | dd of=run/checkpoints/$d/state.bin bs=1 seek=5000 conv=notrunc status=none; done; rm -f run/DONE' >hurt
 $ sh hurt 00000012 && ehm pretrain --out run --resume 2>&1 | grep -E '^(warning|run)'

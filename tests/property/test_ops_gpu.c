@@ -1,11 +1,11 @@
 /* The CUDA back end on a real GPU: `make test-gpu`. Every op in every shape against ref, and the same bits from one time to the next; wider shapes than
  * the table's, where the tensor cores' kernels have several tiles a side and blocks run at once. */
 #include "ops_against.h"
-#include <stdlib.h>
+#include "real_gpu.h"
 
 static void on_gpu(void) {
     if (!getenv("EHM_TEST_GPU")) SKIP("no GPU was asked for (make test-gpu)");
-    unsetenv("EHM_CUDA_PLUGIN");
+    real_plugin();
 }
 
 TEST(gpu, f32) {
