@@ -30,6 +30,7 @@ extern dim3 emu_thread, emu_block, emu_threads, emu_blocks;
 #define UNROLL
 #define EMU_LAUNCH(c, name, grid, threads, bytes, job, flat)                                                        \
     do {                                                                                                            \
+        ehm_cuda_enter(c);                                                                                          \
         if (!(c)->err.code) emu_launch((c)->stream, #name, name##_thread, (grid), (threads), (bytes), &(job), sizeof(job), flat);             \
     } while (0)
 #define LAUNCH_SHARED(c, name, grid, threads, bytes, job) EMU_LAUNCH(c, name, grid, threads, bytes, job, false)

@@ -96,7 +96,9 @@ cudaError_t cudaGetDeviceCount(int *n) {
     cudaDriverGetVersion(&driver);
     return driver < 13000 ? cudaErrorInsufficientDriver : *n ? cudaSuccess : cudaErrorNoDevice;
 }
-cudaError_t cudaSetDevice(int i) { return (void)i, cudaSuccess; }
+static _Thread_local int current;
+cudaError_t cudaSetDevice(int i) { return current = i, cudaSuccess; }
+int emu_device(void) { return current; }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int i) {
     (void)i;
     *p = (struct cudaDeviceProp){.name = "emulated GPU", .totalGlobalMem = device_bytes(), .sharedMemPerBlockOptin = 232448, .major = 9,

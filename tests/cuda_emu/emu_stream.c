@@ -4,6 +4,7 @@
 #include "emu_stream.h"
 #include <stdalign.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct emu_stream {
     row waiting;
     int64_t put, done; /* works so far, where they wait */
     bool late, spoilt;
+    int device;
     cudaGraph_t capture;
 };
 struct emu_event { cudaStream_t stream; int64_t at; };
@@ -47,6 +49,10 @@ static void run_until(cudaStream_t s, int64_t at) {
 
 void emu_put(void *stream, void (*run)(const void *data), const void *data, size_t bytes) {
     cudaStream_t s = stream;
+    if (s->device != emu_device()) {
+        fprintf(stderr, "emulated GPU: work for device %d while device %d is current\n", s->device, emu_device());
+        abort();
+    }
     if (s->capture) add(&s->capture->row, run, data, bytes);
     else if (s->late) add(&s->waiting, run, data, bytes), s->put++;
     else run(data);
@@ -69,6 +75,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags) {
     while (i < STREAMS_MAX && streams[i]) i++;
     if (i == STREAMS_MAX || !(*s = calloc(1, sizeof **s))) return cudaErrorMemoryAllocation;
     streams[i] = *s;
+    (*s)->device = emu_device();
     (*s)->late = late && !strcmp(late, i ? "copies" : "ops");
     return cudaSuccess;
 }

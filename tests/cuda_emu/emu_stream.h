@@ -9,4 +9,5 @@ void emu_put(void *stream, void (*run)(const void *data), const void *data, size
 /* Asked by what a capture does not allow: true while there is one, which is spoilt then. */
 bool emu_refused(void);
 void emu_wait_all(void);
+int emu_device(void); /* the calling thread's current one */
 #endif

@@ -3,6 +3,7 @@
 #include "compute/cuda_plugin.h"
 #include "compute/plan.h"
 #include "ops_against.h"
+#include <pthread.h>
 #include <stdlib.h>
 
 static void emulate(const char *order) {
@@ -145,11 +146,11 @@ TEST(cuda, complete) {
 
 typedef struct { ehm_dev *d; ehm_buf *buf; ehm_view x, y, sum; int32_t bodies; } sums;
 
-static void sums_open(sums *s, const char *late) {
+static void sums_open(sums *s, const char *name, const char *late) {
     ehm_err err = {0};
     emulate("up");
     setenv("EHM_EMU_LATE", late, 1);
-    *s = (sums){.d = device("cuda", 1)};
+    *s = (sums){.d = device(name, 1)};
     REQUIRE_OK(ehm_buf_new(&s->buf, s->d, 3 * 4096, &err), &err);
     s->x = ehm_view_1d(s->buf, EHM_F32, 1024), s->y = s->x, s->sum = s->x;
     s->y.offset = 1024, s->sum.offset = 2048;
@@ -180,7 +181,7 @@ static void set(sums *s, ehm_view v, float value) { ehm_fill(s->d, &(ehm_fill_ar
 
 TEST(cuda, section) {
     sums s;
-    sums_open(&s, "");
+    sums_open(&s, "cuda", "");
     set(&s, s.x, 1), set(&s, s.y, 100), set(&s, s.sum, 0);
     for (int i = 0; i < 5; i++) add(&s, s.x, 1), add(&s, s.x, 2), add(&s, s.y, 1);
     CHECK_INT(s.bodies, 6); /* each once as it is, once recorded */
@@ -216,7 +217,7 @@ TEST(cuda, section_spoilt) {
     sums s;
     ehm_err err = {0};
     ehm_buf *b[4] = {NULL};
-    sums_open(&s, "");
+    sums_open(&s, "cuda", "");
     set(&s, s.x, 1), set(&s, s.sum, 0);
     for (int i = 0; i < 3; i++)
         while (ehm_dev_section(s.d, 7)) {
@@ -230,7 +231,7 @@ TEST(cuda, section_spoilt) {
     for (int i = 0; i < 4; i++) ehm_buf_free(b[i]);
     sums_close(&s);
     setenv("EHM_CUDA_GRAPH", "off", 1);
-    sums_open(&s, "");
+    sums_open(&s, "cuda", "");
     set(&s, s.x, 1), set(&s, s.sum, 0);
     for (int i = 0; i < 3; i++) add(&s, s.x, 1);
     CHECK_INT(s.bodies, 3);
@@ -242,7 +243,7 @@ TEST(cuda, section_spoilt) {
 TEST(cuda, flops_of_sections) {
     sums s;
     ehm_err err = {0};
-    sums_open(&s, "");
+    sums_open(&s, "cuda", "");
     ehm_view a = ehm_view_2d(s.buf, EHM_F32, 16, 16), b = a, c = a;
     b.offset = 1024, c.offset = 2048;
     for (int i = 0; i < 4; i++)
@@ -259,7 +260,7 @@ TEST(cuda, flops_of_sections) {
 static void ahead(const char *late) {
     sums s;
     float values[1024];
-    sums_open(&s, late);
+    sums_open(&s, "cuda", late);
     set(&s, s.sum, 0), set(&s, s.x, 1);
     (void)first_of(&s, s.x);
     for (int i = 0; i < 4; i++) {
@@ -277,4 +278,25 @@ TEST(cuda, ahead) {
     ahead("");
     ahead("ops");
     ahead("copies");
+}
+
+/* ---- the second GPU, from another thread than the one that opened it ---- */
+
+static void *in_a_thread(void *ctx) {
+    sums *s = ctx;
+    set(s, s->x, 2);
+    for (int i = 0; i < 3; i++) add(s, s->x, 1);
+    return NULL;
+}
+TEST(cuda, second_device) {
+    pthread_t thread;
+    sums s, first;
+    emulate("up");
+    setenv("EHM_EMU_DEVICES", "2", 1);
+    sums_open(&s, "cuda:1", ""), sums_open(&first, "cuda:0", ""); /* which is the current one now */
+    set(&s, s.sum, 0), set(&first, first.sum, 5);
+    REQUIRE(!pthread_create(&thread, NULL, in_a_thread, &s) && !pthread_join(thread, NULL));
+    CHECK(first_of(&s, s.sum) == 6 && first_of(&first, first.sum) == 5);
+    sums_close(&first), sums_close(&s);
+    unsetenv("EHM_EMU_DEVICES");
 }

@@ -14,6 +14,8 @@ enum { STAGING_LEAST = 1 << 22, STAGING_ALIGN = 256, KEPT_BYTES = 1 << 28 };
 
 static cudaStream_t stream_of(const ehm_cuda *c) { return (cudaStream_t)c->stream; }
 
+void ehm_cuda_enter(const ehm_cuda *c) { cudaSetDevice(c->index); }
+
 void ehm_cuda_note(ehm_cuda *c, int what, const char *where) {
     if (!what || c->err.code) return;
     cudaGetLastError(); /* it is ours now */
@@ -27,6 +29,7 @@ void ehm_cuda_note(ehm_cuda *c, int what, const char *where) {
 static void cuda_close(void *self) {
     ehm_cuda *c = self;
     if (!c) return;
+    ehm_cuda_enter(c);
     if (c->stream) cudaStreamSynchronize(stream_of(c));
     ehm_cuda_graphs_close(c);
     ehm_cuda_blas_close(c->blas);
@@ -121,7 +124,7 @@ done:
 /* Without what ops take beside the plan (scratch, recorded sections): little, and known only once they run. */
 static int64_t cuda_available(void *self) {
     size_t free_bytes = 0, all = 0;
-    (void)self;
+    ehm_cuda_enter(self);
     if (cudaMemGetInfo(&free_bytes, &all)) return -1;
     size_t kept = all / 64 < KEPT_BYTES ? all / 64 : KEPT_BYTES;
     return free_bytes > kept ? (int64_t)(free_bytes - kept) : 0;
@@ -130,6 +133,7 @@ static int64_t cuda_available(void *self) {
 static ehm_code cuda_alloc(void *self, void **ptr, size_t bytes, ehm_err *err) {
     ehm_cuda *c = self;
     char wanted[32], free_now[32];
+    ehm_cuda_enter(c);
     cudaError_t rc = cudaMalloc(ptr, bytes);
     if (!rc) rc = cudaMemsetAsync(*ptr, 0, bytes, stream_of(c));
     if (!rc) return EHM_OK;
@@ -141,6 +145,7 @@ static ehm_code cuda_alloc(void *self, void **ptr, size_t bytes, ehm_err *err) {
 static void cuda_free(void *self, void *ptr, size_t bytes) {
     ehm_cuda *c = self;
     (void)bytes;
+    ehm_cuda_enter(c);
     cudaStreamSynchronize(stream_of(c));
     c->moved++;
     cudaFree(ptr);
@@ -149,6 +154,7 @@ static void cuda_free(void *self, void *ptr, size_t bytes) {
 void *ehm_cuda_scratch(ehm_cuda *c, int32_t which, size_t bytes) {
     if (c->err.code) return NULL;
     if (bytes <= c->scratch[which].bytes) return c->scratch[which].p;
+    ehm_cuda_enter(c);
     cudaStreamSynchronize(stream_of(c)); /* an earlier op may still use the old one */
     c->moved++;
     cudaFree(c->scratch[which].p);
@@ -183,6 +189,7 @@ static void *staging_place(ehm_cuda *c, size_t n) {
 }
 static void cuda_upload(void *self, void *dst, const void *src, size_t n) {
     ehm_cuda *c = self;
+    ehm_cuda_enter(c);
     void *place = c->err.code ? NULL : staging_place(c, n);
     if (!place) return;
     memcpy(place, src, n);
@@ -192,6 +199,7 @@ static void cuda_upload_ahead(void *self, void *dst, const void *src, size_t n) 
     ehm_cuda *c = self;
     cudaStream_t stream = (cudaStream_t)c->ahead_stream;
     if (c->err.code) return;
+    ehm_cuda_enter(c);
     ehm_cuda_note(c, (int)cudaStreamSynchronize(stream), "upload"); /* the one before is long there */
     if (n > c->ahead_bytes) {
         cudaFreeHost(c->ahead);
@@ -208,6 +216,7 @@ static void cuda_upload_ahead(void *self, void *dst, const void *src, size_t n) 
 }
 static void cuda_download(void *self, void *dst, const void *src, size_t n) {
     ehm_cuda *c = self;
+    ehm_cuda_enter(c);
     cudaError_t rc = c->err.code ? cudaSuccess : cudaMemcpyAsync(dst, src, n, cudaMemcpyDeviceToHost, stream_of(c));
     if (!rc && !c->err.code) rc = cudaStreamSynchronize(stream_of(c));
     ehm_cuda_note(c, (int)rc, "download");
@@ -216,6 +225,7 @@ static void cuda_download(void *self, void *dst, const void *src, size_t n) {
 
 static ehm_code cuda_wait(void *self, ehm_err *err) {
     ehm_cuda *c = self;
+    ehm_cuda_enter(c);
     ehm_cuda_note(c, (int)cudaStreamSynchronize(stream_of(c)), "the device");
     ehm_code rc = c->err.code;
     if (!rc) return EHM_OK;

@@ -135,6 +135,7 @@ static plan *plan_for(ehm_cuda_blas *b, const ehm_cuda_product *p) {
 bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p) {
     ehm_cuda_blas *b = c->blas;
     const float one = 1, beta = p->add ? 1 : 0;
+    ehm_cuda_enter(c);
     plan *q = b->own || c->err.code ? NULL : plan_for(b, p);
     if (c->err.code) return true; /* nothing runs any more */
     if (!q || !q->works) return false;

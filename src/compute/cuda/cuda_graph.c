@@ -17,6 +17,7 @@ bool ehm_cuda_record(void *self, int32_t section) {
     ehm_cuda *c = self;
     const char *how = getenv("EHM_CUDA_GRAPH");
     if (c->err.code || (how && !strcmp(how, "off"))) return false;
+    ehm_cuda_enter(c);
     forget(&c->graph[section]);
     if (!cudaStreamBeginCapture((cudaStream_t)c->stream, cudaStreamCaptureModeThreadLocal)) return true;
     cudaGetLastError();
@@ -28,6 +29,7 @@ bool ehm_cuda_recorded(void *self, int32_t section) {
     ehm_cuda *c = self;
     cudaGraph_t graph = NULL;
     cudaGraphExec_t exec = NULL;
+    ehm_cuda_enter(c);
     cudaError_t bad = cudaStreamEndCapture((cudaStream_t)c->stream, &graph);
     if (!bad && !c->err.code) bad = cudaGraphInstantiate(&exec, graph, 0);
     if (graph) cudaGraphDestroy(graph);
@@ -44,6 +46,7 @@ bool ehm_cuda_replay(void *self, int32_t section) {
     ehm_cuda *c = self;
     ehm_cuda_graph *g = &c->graph[section];
     if (!g->exec || g->moved != c->moved) return false;
+    ehm_cuda_enter(c);
     if (!c->err.code) ehm_cuda_note(c, (int)cudaGraphLaunch((cudaGraphExec_t)g->exec, (cudaStream_t)c->stream), "a recorded section");
     return true;
 }

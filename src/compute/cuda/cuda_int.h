@@ -28,6 +28,8 @@ typedef struct ehm_cuda {
     char about[256];
 } ehm_cuda;
 
+/* The current device is each host thread's own: whoever calls CUDA says first which one is meant. */
+void ehm_cuda_enter(const ehm_cuda *c);
 /* Keep the first failure: what is cudaError_t. */
 void ehm_cuda_note(ehm_cuda *c, int what, const char *where);
 /* Device memory until the op returns; NULL when there is none, which is noted. which: 0 .. EHM_CUDA_SCRATCH - 1, two uses in one op take two. What
