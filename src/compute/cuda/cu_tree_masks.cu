@@ -4,7 +4,7 @@
  * walked by one thread: the cut by effective count, and the fights of nodes for what is to be hidden. */
 #include "compute/cuda/cuda_kern.h"
 
-enum { THREADS = 128, KEY_WORDS = 10 };
+enum { THREADS = 128 };
 enum { N_DONE, N_NODES, CUT, CUT_TAKE, NOTES }; /* numbers for the whole block: merges below the cut, nodes, the node that is partly hidden (-1: none) */
 
 typedef struct {
@@ -226,7 +226,7 @@ KERNEL(draw_masks, masks_job) {
     DYNAMIC_SHARED(uint64_t, base);
     SHARED int32_t note[NOTES];
     const int64_t sample = blockIdx.x, picture = sample % job.pictures;
-    const int32_t k = job.k[sample], *of_nodes = job.keys + sample * KEY_WORDS, *of_leaves = of_nodes + KEY_WORDS / 2;
+    const int32_t k = job.k[sample], *of_nodes = job.keys + sample * EHM_TREE_KEYS, *of_leaves = of_nodes + EHM_TREE_KEYS / 2;
     const masks_room r = room_of(&job, base, picture);
     cut(&job, &r, k, k >= r.n || job.state[picture] != EHM_TREES_OK, note);
     const int32_t n_nodes = note[N_NODES];
