@@ -100,13 +100,15 @@ TEST(cuda_trees, refuses) {
     CHECK(!ehm_dev_has_trees(k.d, 1));
     CHECK(ehm_dev_has_trees(k.d, 2) && ehm_dev_has_trees(k.d, 1024));
     CHECK(!ehm_dev_has_trees(k.d, 1 << 20));
-#define TREES(change, code, part)     \
-    do {                              \
-        ehm_trees_args t = k.t;       \
-        change;                       \
-        ehm_trees(k.d, &t);           \
-        refused(&k, code, part);      \
+#define REFUSES(type, name, from, call, change, code, part) \
+    do {                                                    \
+        type name = from;                                   \
+        change;                                             \
+        call(k.d, &name);                                   \
+        refused(&k, code, part);                            \
     } while (0)
+#define TREES(change, code, part) REFUSES(ehm_trees_args, t, k.t, ehm_trees, change, code, part)
+#define MASKS(change, code, part) REFUSES(ehm_tree_masks_args, m, c.m, ehm_tree_masks, change, code, part)
     TREES(t.left = ehm_view_none(), EHM_E_ARG, "trees: left is absent");
     TREES(t.height.dtype = EHM_I32, EHM_E_ARG, "trees: height is i32, expected f32");
     TREES(t.s.dim[2]--, EHM_E_ARG, "columns of s is 8 but rows of s is 9");
@@ -115,13 +117,6 @@ TEST(cuda_trees, refuses) {
     TREES(t.state.dim[0]--, EHM_E_ARG, "count of state is 3 but B of s is 4");
     TREES(t.right = t.left, EHM_E_ARG, "left overlaps right");
     TREES(t.s.dim[0]++, EHM_E_ARG, "reaches beyond its buffer");
-#define MASKS(change, code, part)     \
-    do {                              \
-        ehm_tree_masks_args m = c.m;  \
-        change;                       \
-        ehm_tree_masks(k.d, &m);      \
-        refused(&k, code, part);      \
-    } while (0)
     MASKS(m.keys.dtype = EHM_F32, EHM_E_ARG, "tree_masks: keys is f32, expected i32");
     MASKS((m.keys.dim[0] *= 2, m.keys.dim[1] /= 2), EHM_E_ARG, "rows of keys is 16 but the number of samples is 8");
     MASKS(m.k.dim[0]--, EHM_E_ARG, "7 samples of 4 pictures");
