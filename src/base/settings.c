@@ -479,6 +479,20 @@ void ehm_config_put_f64(ehm_config *c, int32_t i, double v, ehm_origin from) {
     c->origin[i] = (uint8_t)from;
 }
 
+const ehm_own_setting *ehm_own_setting_find(const ehm_own_setting *own, int32_t i) {
+    for (; own && own->i < EHM_SETTINGS_N; own++)
+        if (own->i == i) return own;
+    return NULL;
+}
+
+void ehm_config_put_own(ehm_config *c, const ehm_own_setting *own) {
+    for (const ehm_own_setting *o = own; o && o->i < EHM_SETTINGS_N; o++) {
+        double v;
+        if (c->origin[o->i] == EHM_FROM_DEFAULT && ehm_own_setting_find(own, o->i) == o && o->value && ehm_parse_f64(o->value, &v))
+            ehm_config_put_f64(c, o->i, v, EHM_FROM_DEFAULT);
+    }
+}
+
 void ehm_config_put_str(ehm_config *c, int32_t i, const char *v, ehm_origin from) {
     EHM_ASSERT(ehm_settings[i].kind == EHM_SET_STR);
     const char **p = field(c, i);

@@ -71,6 +71,18 @@ typedef struct {
 } ehm_setting;
 extern const ehm_setting ehm_settings[EHM_SETTINGS_N];
 
+/* How one task takes a setting that others take too. A list of these ends with i EHM_SETTINGS_N; of two for one setting the
+ * first holds. */
+typedef struct {
+    int32_t i;
+    const char *value;       /* its default as text; NULL: the task refuses it */
+    const char *help;        /* instead of the setting's; NULL: that holds */
+    const char *source;      /* of the value; NULL: ours */
+} ehm_own_setting;
+const ehm_own_setting *ehm_own_setting_find(const ehm_own_setting *own, int32_t i); /* NULL: as everywhere; own may be NULL */
+/* Own defaults that are numbers, of F64 settings, go where nothing else was said; the origin stays "default". own may be NULL. */
+void ehm_config_put_own(ehm_config *c, const ehm_own_setting *own);
+
 void ehm_config_init(ehm_config *c);
 int32_t ehm_setting_find(const char *name); /* index, either spelling; -1 */
 /* Parse text for key and store it. Errors: EHM_E_CONFIG naming key, value and permitted range or choices, or the nearest key. Strings are copied into a. LIST appends. */

@@ -30,7 +30,12 @@ void ehm_out_json(ehm_out *out, const ehm_str *json); /* adds the newline */
 int32_t ehm_out_width(void);
 
 /* A word that may stand first after the command: `ehm eval knn`. */
-typedef struct { const char *name, *summary, *groups, *note; } ehm_word; /* groups: settings that it adds; note: a sentence for its help page; both may be NULL */
+typedef struct {
+    const char *name, *summary;
+    const char *groups;         /* settings that it adds; may be NULL */
+    const char *note;           /* a sentence for its help page; may be NULL */
+    const ehm_own_setting *own; /* how it takes some of the settings; may be NULL */
+} ehm_word;
 
 typedef struct {
     const char *name, *summary; /* summary: "pre-trains a model on pictures", no full stop */
@@ -43,6 +48,7 @@ typedef struct {
     int32_t n_args_min, n_args_max; /* how many; max -1: any number */
     const char *args_key;       /* arguments are appended to this LIST setting instead of ehm_out.args; NULL: not so */
     const ehm_word *(*words)(ehm_arena *a); /* permitted first arguments, ends with name NULL; NULL: any */
+    const ehm_own_setting *own; /* how it takes some of the settings; may be NULL */
     bool resolves;              /* for --print-config run() is called: it resolves what is auto, calls ehm_cli_print_config and returns */
     bool dry_runs;              /* for --dry-run run() is called: it checks all and changes nothing. Else the program checks the settings and stops */
 } ehm_command;

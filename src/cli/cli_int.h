@@ -31,8 +31,10 @@ void ehm_help_completion(ehm_str *s, const char *shell, ehm_arena *a);
 void ehm_help_markdown(ehm_str *s, ehm_arena *a);
 /* "--mask-ratio X", "--[no-]norm-pix-loss" */
 void ehm_help_option(ehm_str *s, const ehm_setting *e);
-/* "share, 0 to 1; default 0.75; He et al. 2022, 3"; may be empty */
-void ehm_help_facts(ehm_str *s, int32_t i_setting);
+/* "share, 0 to 1; default 0.75; He et al. 2022, 3"; may be empty. own: how a word takes it; NULL: as everywhere */
+void ehm_help_facts(ehm_str *s, int32_t i_setting, const ehm_own_setting *own);
+/* How this command, or where it says nothing this word of it, takes a setting; NULL: as everywhere. word may be NULL. */
+const ehm_own_setting *ehm_command_own(const ehm_command *cmd, const ehm_word *word, int32_t i_setting);
 const char *ehm_help_group_title(const char *group);
 /* Settings groups in the order of the table, each once; ends with NULL. */
 const char *const *ehm_help_groups(ehm_arena *a);

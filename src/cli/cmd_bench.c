@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const ehm_word bench_words[] = {
-    {"step", "images/s of a training step on pictures that are in memory already", "mask,tree,linkage,recipe", NULL},
-    {"features", "images/s of feature extraction: the encoder over all patches, class token and mean of patch tokens", NULL, NULL},
-    {NULL, NULL, NULL, NULL},
+    {"step", "images/s of a training step on pictures that are in memory already", "mask,tree,linkage,recipe", NULL, NULL},
+    {"features", "images/s of feature extraction: the encoder over all patches, class token and mean of patch tokens", NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 static const ehm_word *words(ehm_arena *a) {
     (void)a;

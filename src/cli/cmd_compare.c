@@ -19,6 +19,18 @@ static ehm_code run(const ehm_config *c, ehm_out *out, ehm_err *err) {
     return rc;
 }
 
+/* What some task takes in its own way. */
+#define TASKS_OWN(key, help) {EHM_SETI_##key, "the task's own", help, "ehm help eval TASK"}
+static const ehm_own_setting own[] = {TASKS_OWN(epochs, NULL),
+                                      TASKS_OWN(batch_size, "pictures a micro-batch"),
+                                      TASKS_OWN(blr, "base learning rate"),
+                                      TASKS_OWN(lr, NULL),
+                                      TASKS_OWN(min_lr, NULL),
+                                      TASKS_OWN(warmup_epochs, "linear warm-up"),
+                                      TASKS_OWN(weight_decay, NULL),
+                                      TASKS_OWN(beta2, NULL),
+                                      {.i = EHM_SETTINGS_N}};
+
 const ehm_command ehm_cmd_compare = {
     .name = "compare",
     .summary = "compares models on downstream tasks, in one table",
@@ -28,6 +40,7 @@ const ehm_command ehm_cmd_compare = {
     .args = "MODEL...",
     .n_args_min = 0,
     .n_args_max = -1,
+    .own = own,
     .details = "Models are run folders, safetensors files, untrained:RUN or untrained:PRESET. Runs whose settings are equal but for the seed are one group, shown by "
                "its mean, its spread and the number of seeds; every figure comes with a 95 % interval, and the difference to the first model (or --baseline) with a "
                "paired one: a difference whose interval holds 0 is marked as noise. From three seeds on intervals draw seeds as well as test items; with one "

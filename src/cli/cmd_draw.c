@@ -15,18 +15,18 @@
 enum { N_WORDS = 6, SHEET_PICTURES = 8, SHEET_PICTURES_MAX = 2000 };
 static const ehm_word draw_words[N_WORDS + 1] = {
     {"reconstruct", "original, masked, reconstruction, and reconstruction with the visible patches pasted in",
-     "reconstruct,mask,tree,linkage", NULL},
+     "reconstruct,mask,tree,linkage", NULL, NULL},
     {"attention", "what the class token or a patch attends to: each head, their mean, and rollout through the blocks", "block,point",
-     "An --out that ends in .npy gets the numbers: [pictures, maps, rows, columns] in the order of the sheet's first row, mean of heads, each head, rollout."},
+     "An --out that ends in .npy gets the numbers: [pictures, maps, rows, columns] in the order of the sheet's first row, mean of heads, each head, rollout.", NULL},
     {"features", "first three principal components of patch features as colour, one basis for all pictures", "block,basis",
-     "An --out that ends in .npy gets the components instead: [pictures, rows, columns, 3]."},
-    {"tree", "the tree of a picture's patches, cut at several levels", "tree,linkage,mask", NULL},
+     "An --out that ends in .npy gets the components instead: [pictures, rows, columns, 3].", NULL},
+    {"tree", "the tree of a picture's patches, cut at several levels", "tree,linkage,mask", NULL, NULL},
     {"masks", "masks over the course of a training, as a strip of pictures or as .npy",
      "mask,tree,linkage,progress,grid",
-     "One strip is of the first picture of --image; --each makes a strip of every picture."},
+     "One strip is of the first picture of --image; --each makes a strip of every picture.", NULL},
     {"neighbours", "each picture and those nearest to it in the features of the model", "nearest,data,embed",
-     "--data names the pictures that are searched; without it they are those of --image themselves, and a picture is not its own neighbour."},
-    {NULL, NULL, NULL, NULL},
+     "--data names the pictures that are searched; without it they are those of --image themselves, and a picture is not its own neighbour.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 static ehm_code (*const draw_run[N_WORDS])(const ehm_config *, ehm_out *, ehm_err *) = {
     ehm_draw_run_reconstruct, ehm_draw_run_attention, ehm_draw_run_features, ehm_draw_run_tree, ehm_draw_run_masks, ehm_draw_run_neighbours};

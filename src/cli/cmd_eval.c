@@ -13,9 +13,11 @@ static const ehm_word *words(ehm_arena *a) {
     int32_t n = 0;
     while (ehm_eval_tasks[n]) n++;
     ehm_word *w = EHM_NEW_N(a, ehm_word, n + 1);
-    for (int32_t i = 0; w && i < n; i++) w[i] = (ehm_word){ehm_eval_tasks[i]->name, ehm_eval_tasks[i]->summary, ehm_eval_tasks[i]->groups,
-                          ehm_in_groups(ehm_eval_tasks[i]->groups, "tune") ? "It trains. Rate, length, batch and the like have defaults of their own, not those of pre-training that stand below: "
-                                                                              "they are printed with their reasons before the first step." : NULL};
+    for (int32_t i = 0; w && i < n; i++) {
+        const ehm_eval_task *t = ehm_eval_tasks[i];
+        const char *note = ehm_in_groups(t->groups, "tune") ? "It trains; what it has chosen is printed with its reasons before the first step." : NULL;
+        w[i] = (ehm_word){t->name, t->summary, t->groups, note, t->own};
+    }
     return w;
 }
 

@@ -7,7 +7,7 @@ static const ehm_word *words(ehm_arena *a) {
     int32_t n = 0, k = 0;
     while (ehm_commands[n]) n++;
     ehm_word *w = EHM_NEW_N(a, ehm_word, n + 1);
-    for (; w && k < n; k++) w[k] = (ehm_word){ehm_commands[k]->name, ehm_commands[k]->summary, NULL, NULL};
+    for (; w && k < n; k++) w[k] = (ehm_word){ehm_commands[k]->name, ehm_commands[k]->summary, NULL, NULL, NULL};
     return w;
 }
 

@@ -167,12 +167,12 @@ static void list_settings(table *t) {
 }
 
 static const struct { ehm_word word; void (*list)(table *t); } lists[] = {
-    {{"presets", "model sizes", NULL, NULL}, list_presets},
-    {{"masks", "rules that choose which patches are hidden", NULL, NULL}, list_masks},
-    {{"recipes", "pre-training methods", NULL, NULL}, list_recipes},
-    {{"tasks", "evaluations", NULL, NULL}, list_tasks},
-    {{"ops", "operations of a compute device", NULL, NULL}, list_ops},
-    {{"settings", "every setting with its default", NULL, NULL}, list_settings},
+    {{"presets", "model sizes", NULL, NULL, NULL}, list_presets},
+    {{"masks", "rules that choose which patches are hidden", NULL, NULL, NULL}, list_masks},
+    {{"recipes", "pre-training methods", NULL, NULL, NULL}, list_recipes},
+    {{"tasks", "evaluations", NULL, NULL, NULL}, list_tasks},
+    {{"ops", "operations of a compute device", NULL, NULL, NULL}, list_ops},
+    {{"settings", "every setting with its default", NULL, NULL, NULL}, list_settings},
 };
 enum { LISTS_N = sizeof lists / sizeof *lists };
 

@@ -1,4 +1,4 @@
-#include "cli/cli.h"
+#include "cli/cli_int.h"
 #include <string.h>
 
 #define COMMAND(name) extern const ehm_command ehm_cmd_##name;
@@ -24,6 +24,11 @@ const char *ehm_command_groups(const ehm_command *cmd, const char *word, ehm_are
     const char *all = ehm_arena_printf(a, "common,%s%s%s", cmd->groups ? cmd->groups : "", more ? "," : "",
                                        more ? more : "");
     return all ? all : "common";
+}
+
+const ehm_own_setting *ehm_command_own(const ehm_command *cmd, const ehm_word *word, int32_t i_setting) {
+    const ehm_own_setting *own = ehm_own_setting_find(cmd->own, i_setting);
+    return own || !word ? own : ehm_own_setting_find(word->own, i_setting);
 }
 
 ehm_code ehm_cli_print_config(const ehm_config *cfg, ehm_out *out) {

@@ -66,6 +66,8 @@ static void add_fish(ehm_str *s, const char *text) {
 /* The settings of a command, or those that one of its words adds. */
 static bool is_own(const ehm_command *cmd, const ehm_word *word, const ehm_setting *e, ehm_arena *a) {
     bool common = ehm_in_groups(ehm_command_groups(cmd, NULL, a), e->group);
+    const ehm_own_setting *own = word ? ehm_own_setting_find(word->own, (int32_t)(e - ehm_settings)) : NULL;
+    if (own && !own->value) return false;
     return word ? !common && word->groups && ehm_in_groups(word->groups, e->group) : common;
 }
 
@@ -357,7 +359,7 @@ static void complete_fish(ehm_str *s, ehm_arena *a) {
                    "complete -c ehm -s h -l help -d 'help'\n");
     for (const ehm_command *const *c = ehm_commands; *c; c++) {
         const ehm_word *words = words_for(*c, a);
-        fish_word(s, "__ehm_words 1", &(ehm_word){(*c)->name, (*c)->summary, NULL, NULL});
+        fish_word(s, "__ehm_words 1", &(ehm_word){(*c)->name, (*c)->summary, NULL, NULL, NULL});
         for (const ehm_word *w = words; w->name; w++) {
             const char *where = ehm_arena_printf(a, "__ehm_at %s; and __ehm_words 2", (*c)->name);
             if (where) fish_word(s, where, w);

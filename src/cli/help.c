@@ -138,7 +138,15 @@ static void add_fact(ehm_str *s, size_t from, const char *text) {
     ehm_str_addf(s, "%s%s", s->len > from ? "; " : "", text);
 }
 
-void ehm_help_facts(ehm_str *s, int32_t i_setting) {
+/* The value of this setting where nothing is said; buf keeps it. */
+static const char *default_text(int32_t i_setting, ehm_str *buf) {
+    ehm_config c;
+    ehm_config_init(&c);
+    const char *text = ehm_config_text(&c, i_setting, buf);
+    return ehm_settings[i_setting].kind == EHM_SET_BOOL ? "on" : text;
+}
+
+void ehm_help_facts(ehm_str *s, int32_t i_setting, const ehm_own_setting *own) {
     const ehm_setting *e = &ehm_settings[i_setting];
     size_t from = s->len;
     char t[128];
@@ -156,16 +164,15 @@ void ehm_help_facts(ehm_str *s, int32_t i_setting) {
     }
     if (e->kind == EHM_SET_LIST) { /* its help says that it may be repeated */
     } else if (e->kind != EHM_SET_BOOL || e->def_bool) {
-        ehm_config c;
         ehm_str v = {0};
-        ehm_config_init(&c);
-        const char *text = ehm_config_text(&c, i_setting, &v);
-        if (*text) add_fact(s, from, "default "), ehm_str_add(s, e->kind == EHM_SET_BOOL ? "on" : text);
+        const char *text = own ? own->value : default_text(i_setting, &v);
+        if (*text) add_fact(s, from, "default "), ehm_str_add(s, text);
         ehm_str_free(&v);
     }
     /* What is only our choice needs no source; the others say whose it is. */
-    if (strcmp(e->source, "ours") && strcmp(e->source, "preset")) add_fact(s, from, e->source);
-    if (!strcmp(e->source, "preset")) add_fact(s, from, "as the preset");
+    const char *source = !own ? e->source : own->source ? own->source : "ours";
+    if (!strcmp(source, "preset")) add_fact(s, from, "as the preset");
+    else if (strcmp(source, "ours")) add_fact(s, from, source);
 }
 
 /* Words of text, broken at width, each line after `indent` spaces; the cursor stands at column `at` already. */
@@ -197,8 +204,8 @@ static void add_row(ehm_str *s, const char *left, const char *text, int32_t colu
     add_wrapped(s, text, column, column, width);
 }
 
-static void add_settings(ehm_str *s, const char *groups, const char *but_not, ehm_help_style style,
-                         ehm_arena *a) {
+static void add_settings(ehm_str *s, const ehm_command *cmd, const ehm_word *word, const char *groups,
+                         const char *but_not, ehm_help_style style, ehm_arena *a) {
     int32_t column = style.width < 72 ? 8 : OPTION_COLUMN;
     for (const char *const *g = ehm_help_groups(a); g && *g; g++) {
         if (!ehm_in_groups(groups, *g) || (but_not && ehm_in_groups(but_not, *g)) || !strcmp(*g, "common"))
@@ -206,12 +213,13 @@ static void add_settings(ehm_str *s, const char *groups, const char *but_not, eh
         add_heading(s, ehm_help_group_title(*g), style);
         for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
             ehm_str option = {0}, text = {0};
-            if (strcmp(ehm_settings[i].group, *g)) continue;
+            const ehm_own_setting *own = ehm_command_own(cmd, word, i);
+            if (strcmp(ehm_settings[i].group, *g) || (own && !own->value)) continue;
             ehm_help_option(&option, &ehm_settings[i]);
-            ehm_str_addf(&text, "%s", ehm_settings[i].help);
+            ehm_str_add(&text, own && own->help ? own->help : ehm_settings[i].help);
             size_t from = text.len;
             ehm_str_add(&text, " (");
-            ehm_help_facts(&text, i);
+            ehm_help_facts(&text, i, own);
             if (text.len == from + 2) text.s[text.len = from] = 0;
             else ehm_str_addc(&text, ')');
             add_row(s, ehm_str_c(&option), ehm_str_c(&text), column, style.width);
@@ -290,14 +298,14 @@ void ehm_help_command(ehm_str *s, const ehm_command *cmd, const char *word, ehm_
         add_heading(s, "Example", style);
         add_indented(s, cmd->example, own_example);
     }
-    add_settings(s, cmd->groups ? cmd->groups : "", NULL, style, a);
+    add_settings(s, cmd, NULL, cmd->groups ? cmd->groups : "", NULL, style, a);
     bool each = only || n_own <= WORDS_SHOWN; /* the options of many words would bury those of all */
     if (!each) ehm_str_addf(s, "\nMore options belong to single ones of these: ehm help %s NAME\n", cmd->name);
     for (const ehm_word *w = words; each && w && w->name; w++) {
         if (!w->groups || (only && w != only)) continue;
         /* Groups of a word that the command has anyway were shown above. */
         ehm_str own = {0};
-        add_settings(&own, w->groups, cmd->groups ? cmd->groups : "", style, a);
+        add_settings(&own, cmd, w, w->groups, cmd->groups ? cmd->groups : "", style, a);
         if (own.len && only) ehm_str_add(s, own.s);
         else if (own.len) ehm_str_addf(s, "\nOnly for ehm %s %s:\n%s", cmd->name, w->name, own.s);
         ehm_str_free(&own);
@@ -330,11 +338,13 @@ void ehm_help_tool(ehm_str *s, ehm_help_style style) {
     }
 }
 
-static void json_options(ehm_json_w *w, const char *groups, const char *but_not) {
+static void json_options(ehm_json_w *w, const ehm_word *word, const char *groups, const char *but_not) {
     ehm_json_arr(w);
-    for (int32_t i = 0; i < EHM_SETTINGS_N; i++)
-        if (ehm_in_groups(groups, ehm_settings[i].group) && !(but_not && ehm_in_groups(but_not, ehm_settings[i].group)))
+    for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
+        const ehm_own_setting *own = word ? ehm_own_setting_find(word->own, i) : NULL;
+        if (ehm_in_groups(groups, ehm_settings[i].group) && !(but_not && ehm_in_groups(but_not, ehm_settings[i].group)) && !(own && !own->value))
             ehm_json_str(w, ehm_settings[i].key);
+    }
     ehm_json_end(w);
 }
 
@@ -354,10 +364,10 @@ void ehm_help_json(ehm_str *s, const ehm_command *cmd, ehm_arena *a) {
         ehm_json_key(&w, "words"), ehm_json_arr(&w);
         for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++) ehm_json_str(&w, v->name);
         ehm_json_end(&w);
-        ehm_json_key(&w, "options"), json_options(&w, groups, NULL);
+        ehm_json_key(&w, "options"), json_options(&w, NULL, groups, NULL);
         ehm_json_key(&w, "options_of_words"), ehm_json_obj(&w); /* what a word adds */
         for (const ehm_word *v = (*c)->words ? (*c)->words(a) : NULL; v && v->name; v++)
-            if (v->groups) ehm_json_key(&w, v->name), json_options(&w, v->groups, groups);
+            if (v->groups) ehm_json_key(&w, v->name), json_options(&w, v, v->groups, groups);
         ehm_json_end(&w);
         ehm_json_end(&w);
     }

@@ -19,8 +19,47 @@ static void add_troff(ehm_str *s, const char *text) {
     }
 }
 
-/* only: the words of the command that take these groups; NULL where all do. */
-static void man_group(ehm_str *s, const char *group, const char *only) {
+static bool same_text(const char *x, const char *y) { return x == y || (x && y && !strcmp(x, y)); }
+
+static bool same_own(const ehm_own_setting *x, const ehm_own_setting *y) {
+    return x && y && same_text(x->value, y->value) && same_text(x->help, y->help) && same_text(x->source, y->source);
+}
+
+/* help (facts) */
+static void man_help(ehm_str *s, int32_t i, const ehm_own_setting *own) {
+    ehm_str facts = {0};
+    ehm_help_facts(&facts, i, own);
+    add_troff(s, own && own->help ? own->help : ehm_settings[i].help);
+    if (facts.len) ehm_str_add(s, " ("), add_troff(s, facts.s), ehm_str_addc(s, ')');
+    ehm_str_addc(s, '\n');
+    ehm_str_free(&facts);
+}
+
+/* Words from w on that take a setting in one same way are told of together: names gets "finetune, detect". NULL: w takes it as all do, or was told of. */
+static const ehm_own_setting *own_of_words(ehm_str *names, const ehm_word *words, const ehm_word *w, int32_t i) {
+    const ehm_own_setting *own = ehm_own_setting_find(w->own, i);
+    for (const ehm_word *v = words; v < w; v++)
+        if (same_own(ehm_own_setting_find(v->own, i), own)) return NULL;
+    ehm_str_clear(names);
+    for (const ehm_word *v = w; own && v->name; v++)
+        if (same_own(ehm_own_setting_find(v->own, i), own)) ehm_str_addf(names, "%s%s", v > w ? ", " : "", v->name);
+    return own;
+}
+
+static void man_own(ehm_str *s, const ehm_word *words, int32_t i) {
+    ehm_str names = {0};
+    for (const ehm_word *w = words; w && w->name; w++) {
+        const ehm_own_setting *own = own_of_words(&names, words, w, i);
+        if (!own) continue;
+        ehm_str_addf(s, ".IP\n%s: ", ehm_str_c(&names));
+        if (own->value) man_help(s, i, own);
+        else ehm_str_add(s, "not taken\n");
+    }
+    ehm_str_free(&names);
+}
+
+/* only: the words of the command that take these groups; NULL where all do. cmd NULL: the program. */
+static void man_group(ehm_str *s, const ehm_command *cmd, const ehm_word *words, const char *group, const char *only) {
     ehm_str_add(s, ".SS ");
     add_troff(s, ehm_help_group_title(group));
     ehm_str_addc(s, '\n');
@@ -30,18 +69,15 @@ static void man_group(ehm_str *s, const char *group, const char *only) {
         ehm_str_add(s, ".\n");
     }
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
-        ehm_str option = {0}, facts = {0};
+        ehm_str option = {0};
         if (strcmp(ehm_settings[i].group, group)) continue;
         ehm_help_option(&option, &ehm_settings[i]);
-        ehm_help_facts(&facts, i);
         ehm_str_add(s, ".TP\n.B ");
         add_troff(s, ehm_str_c(&option));
         ehm_str_addc(s, '\n');
-        add_troff(s, ehm_settings[i].help);
-        if (facts.len) ehm_str_add(s, " ("), add_troff(s, facts.s), ehm_str_addc(s, ')');
-        ehm_str_addc(s, '\n');
+        man_help(s, i, cmd ? ehm_command_own(cmd, NULL, i) : NULL);
+        man_own(s, words, i);
         ehm_str_free(&option);
-        ehm_str_free(&facts);
     }
 }
 
@@ -51,15 +87,15 @@ static void man_settings(ehm_str *s, const ehm_command *cmd, ehm_arena *a) {
     ehm_str_add(s, ".SH OPTIONS\n");
     /* What belongs to the command comes first, what every command has last. */
     for (const char *const *g = ehm_help_groups(a); g && *g; g++)
-        if (strcmp(*g, "common") && ehm_in_groups(all, *g)) man_group(s, *g, NULL);
+        if (strcmp(*g, "common") && ehm_in_groups(all, *g)) man_group(s, cmd, words, *g, NULL);
     for (const char *const *g = ehm_help_groups(a); g && *g; g++) {
         ehm_str who = {0};
         for (const ehm_word *w = words; w && w->name; w++)
             if (w->groups && ehm_in_groups(w->groups, *g)) ehm_str_addf(&who, "%s%s", who.len ? ", " : "", w->name);
-        if (who.len && !ehm_in_groups(all, *g)) man_group(s, *g, who.s);
+        if (who.len && !ehm_in_groups(all, *g)) man_group(s, cmd, words, *g, who.s);
         ehm_str_free(&who);
     }
-    man_group(s, "common", NULL);
+    man_group(s, cmd, words, "common", NULL);
     ehm_str_add(s, ".TP\n.BR \\-h \", \" \\-\\-help\nshow the options and stop\n");
     if (!cmd) ehm_str_add(s, ".TP\n.B \\-\\-version\nshow the version, the libraries built in and the compiler, and stop\n");
 }
@@ -173,6 +209,26 @@ static void add_cell(ehm_str *s, const char *text) {
     }
 }
 
+/* "<br>eval finetune, detect: default 0.001; ..." */
+static void add_own(ehm_str *s, int32_t i, ehm_arena *a) {
+    ehm_str names = {0}, facts = {0};
+    for (const ehm_command *const *c = ehm_commands; *c; c++) {
+        const ehm_word *words = (*c)->words ? (*c)->words(a) : NULL;
+        for (const ehm_word *w = words; w && w->name; w++) {
+            const ehm_own_setting *own = own_of_words(&names, words, w, i);
+            if (!own) continue;
+            ehm_str_addf(s, "<br>%s %s: ", (*c)->name, ehm_str_c(&names));
+            ehm_str_clear(&facts);
+            if (own->value && own->help) ehm_str_addf(&facts, "%s; ", own->help);
+            if (own->value) ehm_str_addf(&facts, "default %s", own->value);
+            else ehm_str_add(&facts, "not taken");
+            if (own->source) ehm_str_addf(&facts, "; %s", own->source);
+            add_cell(s, ehm_str_c(&facts));
+        }
+    }
+    ehm_str_free(&names), ehm_str_free(&facts);
+}
+
 void ehm_help_markdown(ehm_str *s, ehm_arena *a) {
     ehm_str_add(s, "# Settings\n\nMade by `ehm help --settings`. A key is a flag (`--mask-ratio`, dashes and "
                    "underscores are the same) and a key of a "
@@ -192,13 +248,14 @@ void ehm_help_markdown(ehm_str *s, ehm_arena *a) {
             ehm_str option = {0}, facts = {0};
             if (strcmp(ehm_settings[i].group, *g)) continue;
             ehm_help_option(&option, &ehm_settings[i]);
-            ehm_help_facts(&facts, i);
+            ehm_help_facts(&facts, i, NULL);
             ehm_str_add(s, "| `");
             for (const char *p = ehm_str_c(&option); *p; p++) ehm_str_addf(s, *p == '|' ? "\\%c" : "%c", *p);
             ehm_str_add(s, "` | ");
             add_cell(s, ehm_settings[i].help);
             ehm_str_add(s, " | ");
             add_cell(s, ehm_str_c(&facts));
+            add_own(s, i, a);
             ehm_str_add(s, " |\n");
             ehm_str_free(&option);
             ehm_str_free(&facts);

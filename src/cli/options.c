@@ -254,6 +254,9 @@ ehm_code ehm_call_parse(ehm_call *call, int argc, char *const *argv, ehm_arena *
     }
     if (call->cfg.config) EHM_TRY(ehm_config_read(&call->cfg, call->cfg.config, EHM_FROM_FILE, a, err));
     drop_rivals(&call->cfg);
+    if (call->args.n && call->cmd->words)
+        for (const ehm_word *w = call->cmd->words(a); w && w->name; w++)
+            if (!strcmp(w->name, call->args.v[0])) ehm_config_put_own(&call->cfg, w->own);
     if (call->cfg.quiet && call->cfg.verbose)
         return EHM_FAIL(err, EHM_E_CONFIG, "--quiet and --verbose: which of the two?");
     return EHM_OK;

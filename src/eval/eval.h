@@ -40,6 +40,7 @@ typedef struct {
     const char *name, *summary, *source;
     const ehm_metric *metrics; int32_t n_metrics;
     const char *groups;             /* settings groups that are its flags */
+    const ehm_own_setting *own;     /* how it takes some of them; NULL: all as everywhere */
     ehm_code (*run)(ehm_eval_out *out, const ehm_eval_in *in, ehm_arena *a, ehm_err *err);
 } ehm_eval_task;
 extern const ehm_eval_task *const ehm_eval_tasks[]; /* ends with NULL */

@@ -550,5 +550,6 @@ const ehm_eval_task ehm_eval_task_detect = {
     .metrics = box_metrics,
     .n_metrics = N_METRICS - 1,
     .groups = EHM_DETECT_GROUPS,
+    .own = (const ehm_own_setting[]){EHM_TUNE_OWN, {.i = EHM_SETTINGS_N}},
     .run = run_detect,
 };

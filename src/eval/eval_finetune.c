@@ -364,5 +364,6 @@ const ehm_eval_task ehm_eval_task_finetune = {
     .metrics = metrics,
     .n_metrics = N_METRICS,
     .groups = EHM_TUNE_GROUPS ",embed,finetune,crop,size,confusion",
+    .own = (const ehm_own_setting[]){EHM_TUNE_OWN, {.i = EHM_SETTINGS_N}},
     .run = run_finetune,
 };

@@ -10,5 +10,6 @@ const ehm_eval_task ehm_eval_task_instances = {
     .metrics = ehm_mask_metrics,
     .n_metrics = EHM_MASK_METRICS,
     .groups = EHM_DETECT_GROUPS,
+    .own = (const ehm_own_setting[]){EHM_TUNE_OWN, {.i = EHM_SETTINGS_N}},
     .run = run_instances,
 };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAE_SOURCE "He et al. 2022, A.1"
 enum { TOP_1, TOP_5, LOG_LOSS, N_METRICS };
 static const ehm_metric metrics[N_METRICS] = {{"top-1", "%", true}, {"top-5", "%", true}, {"log loss", "nats", false}};
 
@@ -309,22 +310,40 @@ static void take_scores(const job *j, probe *p, const int32_t *guess, const int3
     }
 }
 
+/* Of training, what --protocol mae takes, with its published settings; the rest, with value NULL, neither protocol does. */
+static const ehm_own_setting own_settings[] = {
+    {EHM_SETI_epochs, "90", "with --protocol mae: length of training", MAE_SOURCE},
+    {EHM_SETI_batch_size, "auto", "with --protocol mae: pictures a step; auto: the largest power of two in a quarter of the set, 2 to 16384", NULL},
+    {EHM_SETI_blr, "0.1", "with --protocol mae: base learning rate; lr = blr * batch / 256", MAE_SOURCE},
+    {EHM_SETI_lr, "auto", "with --protocol mae: learning rate itself, instead of blr", MAE_SOURCE},
+    {EHM_SETI_min_lr, "0", "with --protocol mae: learning rate at the end of the cosine", MAE_SOURCE},
+    {EHM_SETI_warmup_epochs, "auto", "with --protocol mae: linear warm-up; auto: 10 epochs, at most a ninth of all", MAE_SOURCE},
+    {EHM_SETI_weight_decay, "0", "with --protocol mae: weight decay of LARS", MAE_SOURCE},
+    {.i = EHM_SETI_steps},
+    {.i = EHM_SETI_max_minutes},
+    {.i = EHM_SETI_accum_iter},
+    {.i = EHM_SETI_beta1},
+    {.i = EHM_SETI_beta2},
+    {.i = EHM_SETI_clip_grad},
+    {.i = EHM_SETI_ema},
+    {.i = EHM_SETTINGS_N}};
+
 /* Published settings, but for what the set is too small for and what is asked for. */
 static ehm_code plan_mae(ehm_linear_mae_plan *p, double *weight_decay, job *j, int64_t n_train, ehm_err *err) {
-    const ehm_config *c = j->c;
-    const uint8_t *from = c->origin;
-    double rate = from[EHM_SETI_blr] == EHM_FROM_DEFAULT ? 0.1 : c->blr;
+    ehm_config own = *j->c;
+    const ehm_config *c = &own;
+    ehm_config_put_own(&own, own_settings);
     int64_t batch = EHM_IS_AUTO(c->batch_size) ? ehm_linear_mae_batch(n_train) : c->batch_size;
     if (n_train < 2 || batch < 2 || batch > n_train)
         return EHM_FAIL(err, EHM_E_CONFIG, "a batch of %lld of %lld labelled pictures: batch norm needs two pictures, and a batch has no picture twice",
                         (long long)batch, (long long)n_train);
     *p = (ehm_linear_mae_plan){.n_train = n_train, .batch = batch, .steps_per_epoch = n_train / batch, .seed = (uint64_t)c->seed};
-    p->epochs = from[EHM_SETI_epochs] == EHM_FROM_DEFAULT ? 90 : c->epochs;
+    p->epochs = c->epochs;
     p->n_steps = (int64_t)fmax(1, floor(p->epochs * (double)p->steps_per_epoch + 1e-9));
     p->warmup_epochs = ehm_is_auto_f64(c->warmup_epochs) ? fmin(10, p->epochs / 9) : c->warmup_epochs;
-    p->lr = ehm_is_auto_f64(c->lr) ? rate * (double)batch / 256 : c->lr, p->min_lr = c->min_lr;
+    p->lr = ehm_is_auto_f64(c->lr) ? c->blr * (double)batch / 256 : c->lr, p->min_lr = c->min_lr;
     p->n_workers = EHM_IS_AUTO(c->workers) ? ehm_cpu_count() : (int32_t)c->workers;
-    *weight_decay = from[EHM_SETI_weight_decay] == EHM_FROM_DEFAULT ? 0 : c->weight_decay;
+    *weight_decay = c->weight_decay;
     return EHM_OK;
 }
 
@@ -531,13 +550,11 @@ static void add_notes(job *j, ehm_dataset *train, bool has_test) {
 /* Flags of the group of training that a protocol has no use for, and of the other protocol. */
 static ehm_code check_protocol(const job *j, ehm_err *err) {
     static const int32_t of_fast[] = {EHM_SETI_strengths, EHM_SETI_held_out, EHM_SETI_standardise, EHM_SETI_shots, EHM_SETI_shots_share, EHM_SETI_draws};
-    static const int32_t of_mae[] = {EHM_SETI_epochs, EHM_SETI_batch_size, EHM_SETI_blr, EHM_SETI_lr, EHM_SETI_min_lr, EHM_SETI_warmup_epochs,
-                                     EHM_SETI_weight_decay};
     const ehm_config *c = j->c;
     for (int32_t i = 0; i < EHM_SETTINGS_N; i++) {
-        bool fast = false, mae = false;
+        const ehm_own_setting *own = ehm_own_setting_find(own_settings, i);
+        bool fast = false, mae = own && own->value;
         for (size_t k = 0; k < sizeof of_fast / sizeof *of_fast; k++) fast |= of_fast[k] == i;
-        for (size_t k = 0; k < sizeof of_mae / sizeof *of_mae; k++) mae |= of_mae[k] == i;
         if (c->origin[i] != EHM_FROM_FLAG || !(fast || ehm_in_groups("train,batch", ehm_settings[i].group)) || (j->mae ? mae : fast)) continue;
         ehm_str name = {0};
         for (const char *k = ehm_settings[i].key; *k; k++) ehm_str_addc(&name, *k == '_' ? '-' : *k);
@@ -651,5 +668,6 @@ const ehm_eval_task ehm_eval_task_linear = {
     .metrics = metrics,
     .n_metrics = N_METRICS,
     .groups = "linear,pools,depths,confusion,batch,train,save",
+    .own = own_settings,
     .run = run_linear,
 };

@@ -622,5 +622,9 @@ const ehm_eval_task ehm_eval_task_segment = {
     .metrics = metrics,
     .n_metrics = N_METRICS,
     .groups = "size,scale,segment,segtest," EHM_TUNE_GROUPS,
+    .own = (const ehm_own_setting[]){{EHM_SETI_blr, "none", "base learning rate, instead of lr; lr = blr * effective batch / 256", NULL},
+                                     {EHM_SETI_lr, "auto", "learning rate itself; auto: 0.0005, with --frozen 0.001", NULL},
+                                     EHM_TUNE_OWN,
+                                     {.i = EHM_SETTINGS_N}},
     .run = run_segment,
 };

@@ -64,6 +64,15 @@ typedef struct {
 /* c: groups EHM_TUNE_GROUPS. --model untrained:... trains from scratch; --out is a run folder, without it nothing is written and there is no resume.
  * What is not given and has no default of the method's is chosen here: batch, rates, length. Errors as ehm_train_open's. */
 #define EHM_TUNE_GROUPS "batch,train,output,folder,overwrite,tune,loading,save"
+/* How it takes those that pre-training takes otherwise: for a list of ehm_own_setting. */
+#define EHM_TUNE_SOURCE "fine-tuning of He et al. 2022, A.1"
+#define EHM_TUNE_OWN                                                                                                                              \
+    {EHM_SETI_blr, "0.001", "base learning rate; lr = blr * effective batch / 256, or, where blr is not given and the batch is smaller than 256, " \
+                            "blr * sqrt(effective batch / 256)", EHM_TUNE_SOURCE},                                                                \
+    {EHM_SETI_beta2, "0.999", NULL, EHM_TUNE_SOURCE},                                                                                             \
+    {EHM_SETI_min_lr, "1e-6", NULL, EHM_TUNE_SOURCE},                                                                                             \
+    {EHM_SETI_warmup_epochs, "auto", "linear warm-up; auto: 5 % of the steps", NULL},                                                             \
+    {EHM_SETI_batch_size, "auto", "pictures a micro-batch; auto: the largest power of two in a sixteenth of the set, 8 to 256, that fits memory", NULL}
 /* user belongs to the tune from here on, and is closed by it even when opening fails: close must bear one to which nothing was done yet. */
 ehm_code ehm_tune_open(ehm_tune **out, const ehm_tune_setup *s, const ehm_config *c, ehm_err *err);
 void ehm_tune_close(ehm_tune *t);   /* closes the task too; NULL is fine */

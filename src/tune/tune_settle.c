@@ -85,12 +85,13 @@ static ehm_code settle_model(ehm_tune *t, ehm_err *err) {
 
 /* Of MAE's fine-tuning, where the table of settings has pre-training's. */
 static void settle_method(ehm_tune *t) {
-    static const struct { int32_t i; double v; } own[] = {{EHM_SETI_blr, 1e-3}, {EHM_SETI_beta2, 0.999}, {EHM_SETI_min_lr, 1e-6}};
-    static const char source[] = "fine-tuning of He et al. 2022, A.1";
+    static const ehm_own_setting own[] = {EHM_TUNE_OWN, {.i = EHM_SETTINGS_N}};
+    static const char source[] = EHM_TUNE_SOURCE;
     ehm_config *c = &t->cfg;
     bool scratch = t->source.untrained && !t->source.file;
-    for (size_t k = 0; k < sizeof own / sizeof own[0]; k++)
-        if (!chosen(t, own[k].i)) ehm_config_put_f64(c, own[k].i, own[k].v, EHM_FROM_DEFAULT), t->why[own[k].i] = source;
+    ehm_config_put_own(c, own);
+    for (const ehm_own_setting *o = own; o->i < EHM_SETTINGS_N; o++)
+        if (o->source && !chosen(t, o->i)) t->why[o->i] = o->source;
     if (ehm_is_auto_f64(c->layer_decay)) {
         ehm_config_put_f64(c, EHM_SETI_layer_decay, scratch || t->setup.frozen ? 1 : 0.75, EHM_FROM_DEFAULT);
         t->why[EHM_SETI_layer_decay] = t->setup.frozen ? "the encoder is frozen" : scratch ? "all layers start from scratch" : source;

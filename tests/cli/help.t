@@ -75,6 +75,31 @@ $ ehm help eval segment | grep -c -e '--stride' -e '--temperature' && ehm help e
 1
 0
 [1]
+# Training with labels has defaults of its own, and a probe has no use for much of it: help, manual page, completion and --print-config know.
+$ ehm help eval finetune | grep -A2 -e '--blr X'
+  --blr X                 base learning rate; lr = blr * effective batch / 256, or, where blr is not
+                          given and the batch is smaller than 256, blr * sqrt(effective batch / 256)
+                          (rate, 0 to 1000; default 0.001; fine-tuning of He et al. 2022, A.1)
+$ ehm help eval linear | grep -c -e '--steps N' -e '--ema' -e '--beta1' -e '--clip-grad'
+0
+[1]
+$ ehm help eval linear | grep -e '--epochs' -A1
+  --epochs X              with --protocol mae: length of training (epochs, 0 to 1e+09; default 90;
+                          He et al. 2022, A.1)
+$ ehm help compare | grep -e '--blr'
+  --blr X                 base learning rate (rate, 0 to 1000; default the task's own; ehm help eval
+$ ehm help --man eval | grep -A3 '^finetune, detect, instances: base learning rate'
+finetune, detect, instances: base learning rate; lr = blr * effective batch / 256, or, where blr is not given and the batch is smaller than 256, blr * sqrt(effective batch / 256) (rate, 0 to 1000; default 0.001; fine\-tuning of He et al. 2022, A.1)
+.IP
+segment: base learning rate, instead of lr; lr = blr * effective batch / 256 (rate, 0 to 1000; default none)
+...
+$ ehm help --completion bash | grep -A30 '^    eval)' | grep -e 'linear)' | grep -c -e '--beta1'
+0
+[1]
+$ for t in finetune detect linear; do ehm eval $t --print-config --model untrained:pico --train scenes:1:9 | grep -o '"blr": {"value": [^,]*'; done
+"blr": {"value": 0.001
+"blr": {"value": 0.001
+"blr": {"value": 0.1
 $ ehm help eval nothing
 ehm: ehm eval has no "nothing"
   hint:  there are knn, linear, finetune, segment, retrieve, detect, instances, tree

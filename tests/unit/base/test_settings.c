@@ -122,6 +122,21 @@ TEST(settings, a_weaker_origin_never_wins) {
     ehm_arena_free(&a);
 }
 
+TEST(settings, a_tasks_own_defaults) {
+    static const ehm_own_setting own[] = {{EHM_SETI_blr, "0.25", NULL, NULL}, {EHM_SETI_lr, "auto", "the rate", NULL}, {EHM_SETI_beta1, "0.5", NULL, NULL}, {EHM_SETI_blr, "0.125", NULL, NULL},
+                                          {.i = EHM_SETI_steps}, {.i = EHM_SETTINGS_N}};
+    fresh();
+    CHECK_OK(flag("beta1", "0.75"), &err);
+    ehm_config_put_own(&c, own);
+    CHECK(c.blr == 0.25 && ehm_is_auto_f64(c.lr) && c.beta1 == 0.75); /* words stay for the task; what was given wins */
+    CHECK_INT(c.origin[EHM_SETI_blr], EHM_FROM_DEFAULT);
+    CHECK(ehm_own_setting_find(own, EHM_SETI_lr) == own + 1 && !ehm_own_setting_find(own, EHM_SETI_steps)->value);
+    CHECK(!ehm_own_setting_find(own, EHM_SETI_beta2) && !ehm_own_setting_find(NULL, EHM_SETI_lr));
+    ehm_config_put_own(&c, NULL);
+    CHECK(c.blr == 0.25);
+    ehm_arena_free(&a);
+}
+
 TEST(settings, file_forms) {
     fresh();
     CHECK_OK(file("{\"model\": {\"depth\": 4, \"mlp-ratio\": 2}, \"img_size\": 64, \"mean\": [0.5, 0.25, "
