@@ -423,6 +423,21 @@ static void say_left_out(const ehm_dataset *ds) {
     ehm_str_free(&text);
 }
 
+/* Class folders come one after the other, so the first pictures may be of few classes: --limit does not thin a set out. */
+static ehm_code say_cut_classes(const ehm_dataset *ds, ehm_err *err) {
+    if (ds->opt.limit <= 0 || ds->n < ds->opt.limit || ds->n < ds->n_classes || ds->n_classes < 2) return EHM_OK;
+    bool *seen = calloc((size_t)ds->n_classes, sizeof *seen);
+    int32_t n = 0;
+    if (!seen) return EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for %d classes", ds->spec, ds->n_classes);
+    for (int64_t i = 0; i < ds->n; i++)
+        if (ds->labels[i] >= 0 && !seen[ds->labels[i]]) seen[ds->labels[i]] = true, n++;
+    free(seen);
+    if (n && n < ds->n_classes)
+        ehm_log(EHM_LOG_WARN, "%s: the first %lld pictures are of %d of the %d classes; --limit does not pick evenly, a text file with the wanted paths does",
+                ds->spec, (long long)ds->n, (int)n, (int)ds->n_classes);
+    return EHM_OK;
+}
+
 ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_dataset_opt *opt,
                           ehm_err *err) {
     *out = NULL;
@@ -459,6 +474,7 @@ ehm_code ehm_dataset_open(ehm_dataset **out, const ehm_strs *paths, const ehm_da
     if (!rc) rc = join_all_names(ds, err);
     if (!rc) rc = read_items(ds, err);
     if (!rc) rc = choose_type(ds, err);
+    if (!rc) rc = say_cut_classes(ds, err);
     if (rc) {
         ehm_dataset_close(ds);
         return rc;

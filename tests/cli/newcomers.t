@@ -109,3 +109,8 @@ $ ehm data turned --json | grep -o '"turned": 1'
 "turned": 1
 $ ehm pretrain --data turned --preset pico --batch-size 2 --steps 1 --dry-run --out runs/f 2>&1 | grep -c '^warning: 1 of 2 pictures looked at .*EXIF orientation is ignored'
 1
+
+# The first N of class folders are of few classes, and it is said; as many as there are, or without --limit, nothing is.
+$ ehm data scenes:1:24:16 --quiet --export cut >/dev/null 2>&1; ehm data cut --limit 12 2>&1 >/dev/null | grep -v '^ '
+warning: cut: the first 12 pictures are of 6 of the 12 classes; --limit does not pick evenly, a text file with the wanted paths does
+$ ehm data cut --limit 24 2>&1 >/dev/null; ehm data cut 2>&1 >/dev/null; ehm data scenes:1:24 --limit 12 2>&1 >/dev/null
