@@ -220,7 +220,7 @@ static void put_box(ehm_json_w *w, int64_t id, int64_t image, const ehm_box *b) 
     ehm_json_key(w, "area");
     ehm_json_f64(w, width * height);
     ehm_json_key(w, "iscrowd");
-    ehm_json_i64(w, 0);
+    ehm_json_i64(w, b->crowd);
     ehm_json_end(w);
 }
 

@@ -104,7 +104,7 @@ ehm_code ehm_label_map_read(const ehm_tree_source *t, int64_t member, bool check
                             ehm_arena *a, ehm_err *err);
 
 /* ---- boxes ---- */
-typedef struct { float x0, y0, x1, y1; const char *name; } ehm_named_box;
+typedef struct { float x0, y0, x1, y1; const char *name; bool difficult; } ehm_named_box;
 typedef struct { int32_t w, h; ehm_named_box *v; int32_t n, n_skipped; } ehm_voc;
 /* Pascal VOC annotation. Boxes go from 1-based inclusive to 0-based half-open, are cut at the picture's edge,
  * and skipped (counted) without area. */

@@ -117,7 +117,7 @@ static char *plain(const char *s, size_t n, ehm_arena *a) {
     return out;
 }
 
-typedef struct { const char *name; double v[4]; int32_t n_seen; } object;
+typedef struct { const char *name; double v[4]; int32_t n_seen; bool difficult; } object;
 
 /* VOC counts pixels from 1 and includes the last one: [xmin-1, xmax). */
 static ehm_code close_object(xml *x, ehm_voc *out, const object *o, int32_t *cap, ehm_arena *a) {
@@ -145,21 +145,25 @@ static ehm_code close_object(xml *x, ehm_voc *out, const object *o, int32_t *cap
         out->v = v;
         *cap = more;
     }
-    out->v[out->n++] = (ehm_named_box){(float)x0, (float)y0, (float)x1, (float)y1, o->name};
+    out->v[out->n++] = (ehm_named_box){(float)x0, (float)y0, (float)x1, (float)y1, o->name, o->difficult};
     return EHM_OK;
 }
 
 static ehm_code on_text(xml *x, const xml_event *e, ehm_voc *out, object *o, ehm_arena *a) {
     static const char *const corner[] = {"xmin", "ymin", "xmax", "ymax"};
-    bool size = x->depth == 3 && inside(x, 1, "size"),
-         name = x->depth == 3 && inside(x, 1, "object") && inside(x, 2, "name");
-    bool box = x->depth == 4 && inside(x, 1, "object") && inside(x, 2, "bndbox");
-    if (!size && !name && !box) return EHM_OK;
+    bool of_object = x->depth >= 3 && inside(x, 1, "object");
+    bool size = x->depth == 3 && inside(x, 1, "size"), name = x->depth == 3 && of_object && inside(x, 2, "name");
+    bool difficult = x->depth == 3 && of_object && inside(x, 2, "difficult"), box = x->depth == 4 && of_object && inside(x, 2, "bndbox");
+    if (!size && !name && !difficult && !box) return EHM_OK;
     char *text = plain(e->s, e->n, a);
     if (!text) return EHM_FAIL(x->err, EHM_E_MEMORY, "%s: no memory", x->file);
     if (!*text) return EHM_OK;
     if (name) {
         o->name = text;
+        return EHM_OK;
+    }
+    if (difficult) {
+        o->difficult = strcmp(text, "0") != 0;
         return EHM_OK;
     }
     double v;
@@ -242,7 +246,7 @@ static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char *
             int32_t id = intern(names, n_names, &cap, voc.v[k].name, err);
             if (id < 0) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for boxes", t->path);
             else
-                rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id},
+                rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id, voc.v[k].difficult},
                                       err);
         }
         t->v[i].n_boxes = (int32_t)t->n_boxes - t->v[i].box0;

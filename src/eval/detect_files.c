@@ -99,7 +99,9 @@ static ehm_code draw_truth(const ehm_box_files *f, ehm_image *out, const ehm_ima
         const ehm_box *v = &t->boxes[k];
         uint8_t *mask = t->objects ? EHM_NEW_N(a, uint8_t, n) : NULL;
         for (int64_t p = 0; mask && p < n; p++) mask[p] = t->objects[p] == k + 1;
-        b[k] = (ehm_drawn_box){(double)v->x0, (double)v->y0, (double)v->x1, (double)v->y1, ehm_colour_category(v->class_id), f->classes[v->class_id], mask};
+        b[k] = (ehm_drawn_box){(double)v->x0, (double)v->y0, (double)v->x1, (double)v->y1, ehm_colour_category(v->class_id),
+                               v->crowd ? ehm_arena_printf(a, "(%s)", f->classes[v->class_id]) : f->classes[v->class_id], mask};
+        if (!b[k].label) return EHM_FAIL(err, EHM_E_MEMORY, "no memory for the sheet");
     }
     return ehm_draw_boxes(out, picture, b, t->n_boxes, SIDE_PX, a, err);
 }

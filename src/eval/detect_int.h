@@ -15,7 +15,7 @@ typedef struct {
     uint8_t *objects;          /* [h,w] with masks: 1 + number of the box whose object the pixel shows, 0 none */
 } ehm_box_truth;
 typedef struct {
-    int64_t n_pictures, n_bad, n_boxes, n_empty; /* of pictures in use: all, unreadable ones besides, boxes, pictures without a box */
+    int64_t n_pictures, n_bad, n_boxes, n_empty, n_crowds; /* of pictures in use: all, unreadable ones besides, boxes, pictures without a box; crowds besides */
     ehm_box_truth *of;         /* [count of the set] */
     int64_t *boxes_of, *pictures_of; /* [n_classes] boxes of each class, and pictures that show it */
     double (*mean)[4];         /* [n_classes] mean box as shares of width and height, x0 y0 x1 y1 */

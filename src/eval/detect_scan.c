@@ -112,10 +112,13 @@ static void count(ehm_box_scan *out, const walk *w, int64_t n, int32_t n_classes
         const ehm_box_truth *t = &out->of[i];
         out->n_bad += w->bad[i];
         if (!t->use) continue;
-        out->n_pictures++, out->n_boxes += t->n_boxes, out->n_empty += !t->n_boxes;
+        int32_t n_crowds = 0;
+        for (int32_t k = 0; k < t->n_boxes; k++) n_crowds += t->boxes[k].crowd;
+        out->n_pictures++, out->n_boxes += t->n_boxes - n_crowds, out->n_empty += t->n_boxes == n_crowds, out->n_crowds += n_crowds;
         memset(here, 0, (size_t)n_classes * sizeof *here);
         for (int32_t k = 0; k < t->n_boxes; k++) {
             const ehm_box *b = &t->boxes[k];
+            if (b->crowd) continue;
             out->boxes_of[b->class_id]++, out->pictures_of[b->class_id] += !here[b->class_id];
             here[b->class_id] = true;
             double *m = out->mean[b->class_id];

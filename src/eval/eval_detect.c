@@ -117,6 +117,8 @@ static void note_set(job *j, const ehm_box_scan *s, const ehm_dataset *ds, const
     ehm_str t = {0};
     ehm_str_addf(&t, "%s: %lld boxes in %lld pictures", which, (long long)s->n_boxes, (long long)s->n_pictures);
     if (s->n_empty) ehm_str_addf(&t, ", %lld of them without a box", (long long)s->n_empty);
+    if (s->n_crowds)
+        ehm_str_addf(&t, "; %lld more are crowds or difficult: %s", (long long)s->n_crowds, s == &j->seen ? "not learned from" : "what is found there is neither right nor wrong");
     if (s->n_bad) ehm_str_addf(&t, "; %lld pictures cannot be read", (long long)s->n_bad);
     if (n_skipped && !(j->split && s == &j->tested))
         ehm_str_addf(&t, "; %lld boxes without size or outside their picture are left out", (long long)n_skipped);
@@ -181,7 +183,8 @@ static ehm_code enter_truth(const job *j, entrant *e, ehm_err *err) {
         if (t->objects && !px) rc = no_memory(err);
         for (int32_t k = 0; k < t->n_boxes && !rc; k++) {
             const ehm_box *b = &t->boxes[k];
-            ehm_coco_box box = {.x = (double)b->x0, .y = (double)b->y0, .w = (double)b->x1 - (double)b->x0, .h = (double)b->y1 - (double)b->y0, .class_id = b->class_id};
+            ehm_coco_box box = {.x = (double)b->x0, .y = (double)b->y0, .w = (double)b->x1 - (double)b->x0, .h = (double)b->y1 - (double)b->y0, .class_id = b->class_id,
+                                .crowd = b->crowd != 0};
             ehm_coco_mask m = mask_of(t, px);
             for (int64_t p = 0; px && p < n_px; p++) px[p] = t->objects[p] == k + 1;
             rc = ehm_coco_truth(e->judge, j->item_of[i], &box, j->masks ? &m : NULL, err);

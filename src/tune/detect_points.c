@@ -22,6 +22,7 @@ int32_t ehm_points_assign(int32_t *box_of, const ehm_points *p, const ehm_box *b
     for (int32_t i = 0; i < n_points; i++) box_of[i] = -1;
     for (int32_t k = 0; k < n; k++) {
         const ehm_box *b = &boxes[k];
+        if (b->crowd) continue;
         int32_t x0, x1, y0, y1;
         double area = ((double)b->x1 - (double)b->x0) * ((double)b->y1 - (double)b->y0);
         span(&x0, &x1, (double)b->x0, (double)b->x1, p->cell_px, p->grid_w);
@@ -36,7 +37,7 @@ int32_t ehm_points_assign(int32_t *box_of, const ehm_points *p, const ehm_box *b
     for (int32_t k = 0; k < n; k++) {
         bool any = false;
         for (int32_t i = 0; i < n_points && !any; i++) any = box_of[i] == k;
-        n_without += !any;
+        n_without += !any && !boxes[k].crowd;
     }
     return n_without;
 }

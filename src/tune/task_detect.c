@@ -221,7 +221,7 @@ static void put(ehm_dev *d, ehm_view v, const float *x, int64_t rows) { ehm_put_
 
 static void load_points(ehm_detect *s, const ehm_box *boxes, int32_t n, int64_t i_picture) {
     int64_t at = i_picture * points_of(s);
-    s->n_boxes += n;
+    for (int32_t k = 0; k < n; k++) s->n_boxes += !boxes[k].crowd;
     s->n_without_point += ehm_points_assign(s->box_of, &s->points, boxes, n);
     for (int32_t i = 0; i < points_of(s); i++) {
         if (s->box_of[i] < 0) continue;
@@ -238,9 +238,12 @@ static void load_points(ehm_detect *s, const ehm_box *boxes, int32_t n, int64_t 
 /* Which cells of a true box show its object: the map's pixel at each cell's centre. */
 static void load_masks(ehm_detect *s, const ehm_batch *b, const ehm_box *boxes, int32_t n, int32_t i_picture) {
     int32_t h = (int32_t)(s->points.grid_h * s->points.cell_px), w = (int32_t)(s->points.grid_w * s->points.cell_px);
-    int32_t n_rois = n < EHM_DETECT_ROIS ? n : EHM_DETECT_ROIS;
-    for (int32_t r = 0; r < n_rois; r++) {
-        int32_t k = (int32_t)((int64_t)r * n / n_rois), i_roi = s->n_rois++;
+    int32_t n_single = 0;
+    for (int32_t k = 0; k < n; k++) n_single += !boxes[k].crowd;
+    int32_t n_rois = n_single < EHM_DETECT_ROIS ? n_single : EHM_DETECT_ROIS;
+    for (int32_t r = 0, k = -1, i_single = -1; r < n_rois; r++) {
+        while (i_single < (int32_t)((int64_t)r * n_single / n_rois)) i_single += !boxes[++k].crowd;
+        int32_t i_roi = s->n_rois++;
         const ehm_box *v = &boxes[k];
         float cell = (float)s->points.cell_px, *to = s->h_rois + 4 * (int64_t)i_roi, *target = s->h_mask_target + (int64_t)i_roi * MASK_CELLS;
         int32_t *at = s->h_mask_at + (int64_t)i_roi * MASK_CELLS;

@@ -69,6 +69,11 @@ ehm: other: the class "zebra" of boxes is not among the ... of set
 [1]
 $ sed 's/"bbox": \[[^]]*\]/"bbox": [3,4,0,0]/' set/boxes.json >other/boxes.json && ehm eval detect --model untrained:pico --train scenes:1:8:64 --test other --detect-width 16 --batch-size 4 --steps 1 --quiet | grep 'note: tested'
 note: tested: ... boxes in 8 pictures...; 1 boxes without size or outside their picture are left out
+$ sed '0,/"iscrowd": *0/s//"iscrowd": 1/' set/boxes.json >other/boxes.json && ehm eval detect --model untrained:pico --train other --test other --detect-width 16 --batch-size 4 --steps 1 --quiet | grep -e 'note: tested' -e 'note: to learn'
+note: to learn from: 9 boxes in 8 pictures, 1 of them without a box; 1 more are crowds or difficult: not learned from
+note: tested: 9 boxes in 8 pictures, 1 of them without a box; 1 more are crowds or difficult: what is found there is neither right nor wrong
+$ ehm data other --export again --quiet >out && grep -o '"iscrowd": *1' again/boxes.json
+"iscrowd": 1
 $ rm other/boxes.json && ehm eval detect --model untrained:pico --train other --test set --steps 1 --quiet
 ehm: other has no boxes, and detection learns from them
   hint:  boxes are Annotations/STEM.xml (Pascal VOC), boxes.json (COCO) or boxes/NAME.tsv beside the pictures

@@ -176,8 +176,8 @@ TEST(dataset, voc_boxes) {
         "<?xml version=\"1.0\"?>\n<!-- a <comment> "
         "-->\n<annotation><size><width>10</width><height>8</height><depth>3</depth></size>"
         "<object><name>cat &amp; dog</name><part><name>ear</name><bndbox><xmin>1</xmin></bndbox></part>"
-        "<bndbox><xmin>2</xmin><ymin> 3 </ymin><xmax>4.0</xmax><ymax>5</ymax></bndbox></object>"
-        "<object><name>ant</name><bndbox><xmin>9</xmin><ymin>1</ymin><xmax>99</xmax><ymax>99</ymax></"
+        "<bndbox><xmin>2</xmin><ymin> 3 </ymin><xmax>4.0</xmax><ymax>5</ymax></bndbox><difficult>0</difficult></object>"
+        "<object><difficult> 1 </difficult><name>ant</name><bndbox><xmin>9</xmin><ymin>1</ymin><xmax>99</xmax><ymax>99</ymax></"
         "bndbox></object>"
         "<object><name>ant</name><bndbox><xmin>5</xmin><ymin>5</ymin><xmax>5</xmax><ymax>5</ymax></bndbox></"
         "object>"
@@ -201,6 +201,7 @@ TEST(dataset, voc_boxes) {
     CHECK(s.boxes[0].x0 == 1 && s.boxes[0].y0 == 2 && s.boxes[0].x1 == 4 && s.boxes[0].y1 == 5);
     CHECK_INT(s.boxes[0].class_id, 1);
     CHECK(s.boxes[1].x0 == 8 && s.boxes[1].x1 == 10 && s.boxes[1].y1 == 8);
+    CHECK(!s.boxes[0].crowd && s.boxes[1].crowd); /* difficult */
     ehm_dataset_close(ds);
     REQUIRE_OK(open_set(&ds, in_tmp("v#val"), &err), &err);
     CHECK_INT(ehm_dataset_count(ds), 1);
@@ -256,9 +257,9 @@ TEST(dataset, coco_boxes_captions_and_tables) {
                                      "2.ppm\",\"width\":10,\"height\":8},{\"id\":3,\"file_name\":\"x/"
                                      "1.ppm\"},{\"id\":9,\"file_name\":\"gone\"}],"
                                      "\"categories\":[{\"id\":5,\"name\":\"b\"},{\"id\":2,\"name\":\"a\"}],"
-                                     "\"annotations\":[{\"image_id\":7,\"category_id\":5,\"bbox\":[1,2,30,3]}"
+                                     "\"annotations\":[{\"image_id\":7,\"category_id\":5,\"iscrowd\":1,\"bbox\":[1,2,30,3]}"
                                      ",{\"image_id\":7,\"category_id\":2,\"bbox\":[1,1,0,4]},"
-                                     "{\"image_id\":3,\"category_id\":2,\"bbox\":[0.5,0,2,2]},{\"image_id\":"
+                                     "{\"image_id\":3,\"category_id\":2,\"iscrowd\":false,\"bbox\":[0.5,0,2,2]},{\"image_id\":"
                                      "9,\"category_id\":2,\"bbox\":[0,0,1,1]}]}");
     put_text(in_tmp("c/captions.tsv"), "images/x/1.ppm\tone thing\nimages/none.ppm\tx\n");
     ehm_dataset *ds = NULL;
@@ -270,9 +271,10 @@ TEST(dataset, coco_boxes_captions_and_tables) {
     CHECK_STR(ehm_dataset_box_class(ds, 0), "a"); /* by id */
     REQUIRE_OK(ehm_dataset_read(ds, 1, &s, EHM_WANT_BOXES, NULL, &a, &err), &err);
     REQUIRE(s.n_boxes == 1);
-    CHECK(s.boxes[0].x0 == 1 && s.boxes[0].x1 == 10 && s.boxes[0].y1 == 5 && s.boxes[0].class_id == 1);
+    CHECK(s.boxes[0].x0 == 1 && s.boxes[0].x1 == 10 && s.boxes[0].y1 == 5 && s.boxes[0].class_id == 1 && s.boxes[0].crowd);
     REQUIRE_OK(ehm_dataset_read(ds, 0, &s, EHM_WANT_BOXES | EHM_WANT_CAPTION, NULL, &a, &err), &err);
     CHECK_INT(s.n_boxes, 1);
+    CHECK(!s.boxes[0].crowd);
     CHECK_STR(s.caption, "one thing");
     ehm_dataset_close(ds);
     static const char *const bad[] = {"{}",

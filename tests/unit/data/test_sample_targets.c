@@ -144,7 +144,7 @@ TEST(sample_targets, boxes_of_painted_rectangles) {
         for (int y = rect[k][1]; y < rect[k][3]; y++)
             for (int x = rect[k][0]; x < rect[k][2]; x++) object[y * W + x] = (uint8_t)(9 - k), label[y * W + x] = (uint8_t)(k + 1);
     for (int k = 0; k < 4; k++)
-        boxes[k] = (ehm_box){(float)rect[k][0], (float)rect[k][1], (float)rect[k][2], (float)rect[k][3], k + 3};
+        boxes[k] = (ehm_box){(float)rect[k][0], (float)rect[k][1], (float)rect[k][2], (float)rect[k][3], k + 3, k == 1};
     ehm_truth t = {.boxes = boxes, .n_boxes = 4};
     t.map[EHM_MAP_OBJECT] = (ehm_image){object, W, H, 1, EHM_U8};
     t.map[EHM_MAP_CLASS] = (ehm_image){label, W, H, 1, EHM_U8};
@@ -161,6 +161,7 @@ TEST(sample_targets, boxes_of_painted_rectangles) {
             int e[4], of = got[k].class_id - 3, area = extent(e, objects, IW, IH, k);
             const ehm_box *b = &got[k];
             REQUIRE(of >= 0 && of < 4 && !seen[of]);
+            CHECK(b->crowd == (of == 1));
             seen[of] = 1;
             CHECK(b->x0 >= 0 && b->y0 >= 0 && b->x1 <= IW && b->y1 <= IH && b->x1 > b->x0 && b->y1 > b->y0);
             /* A box thinner than a pixel may show none. */

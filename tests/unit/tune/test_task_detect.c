@@ -36,7 +36,9 @@ TEST(detect, suppression_as_torchvision) {
 
 static ehm_box random_box(ehm_rng *r, double size, double w, double h) {
     double bw = ehm_rng_uniform(r, 0.5, size), bh = ehm_rng_uniform(r, 0.5, size), x = ehm_rng_uniform(r, 0, w - bw), y = ehm_rng_uniform(r, 0, h - bh);
-    return (ehm_box){(float)x, (float)y, (float)(x + bw), (float)(y + bh), (int32_t)ehm_rng_below(r, 3)};
+    ehm_box b = {(float)x, (float)y, (float)(x + bw), (float)(y + bh), (int32_t)ehm_rng_below(r, 3), 0};
+    b.crowd = ehm_rng_below(r, 4) == 0;
+    return b;
 }
 
 /* Against the definition, point by point. */
@@ -58,19 +60,19 @@ TEST(detect, points_answer_for_the_smallest_box_around_them) {
                 double cx = ((double)b[k].x0 + (double)b[k].x1) / 2, cy = ((double)b[k].y0 + (double)b[k].y1) / 2;
                 double area = ((double)b[k].x1 - (double)b[k].x0) * ((double)b[k].y1 - (double)b[k].y0);
                 bool inside = x > (double)b[k].x0 && x < (double)b[k].x1 && y > (double)b[k].y0 && y < (double)b[k].y1;
-                if (inside && fabs(x - cx) < 6 && fabs(y - cy) < 6 && area < least) least = area, want = k;
+                if (!b[k].crowd && inside && fabs(x - cx) < 6 && fabs(y - cy) < 6 && area < least) least = area, want = k;
             }
             CHECK_INT(got[i], want);
             if (want >= 0) has[want] = true;
         }
-        for (int k = 0; k < N; k++) without += !has[k];
+        for (int k = 0; k < N; k++) without += !has[k] && !b[k].crowd;
         CHECK_INT(n_without, without);
     }
 }
 
 TEST(detect, targets_decode_to_their_box) {
     ehm_points p = {6, 9, 8};
-    ehm_box b = {11, 6, 51, 44, 1};
+    ehm_box b = {11, 6, 51, 44, 1, 0};
     float t[4], classes[6 * 9 * 2], logs[6 * 9 * 4] = {0}, centres[6 * 9];
     int32_t at = 2 * 9 + 3; /* its centre is 28, 20 */
     ehm_points_target(t, &p, at, &b);
@@ -211,7 +213,7 @@ static void fixture_close(fixture *f) {
 }
 
 static int32_t objects[B * SIZE * SIZE];
-static const ehm_box boxes[] = {{2, 3, 20, 25, 1}, {10, 10, 30, 22, 0}, {5.5f, 1, 18.5f, 31, 2}};
+static const ehm_box boxes[] = {{2, 3, 20, 25, 1, 0}, {10, 10, 30, 22, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0}};
 static const int32_t box_start[] = {0, 2, 3};
 static ehm_batch batch_of(int32_t n) {
     for (int i = 0; i < SIZE * SIZE; i++) { /* a disc each; the second covers the first */
@@ -338,6 +340,28 @@ TEST(detect, pictures_without_boxes) {
     ehm_view level = ehm_view_rows(f.level, 0, 1), dlevel = ehm_view_rows(f.dlevel, 0, 1);
     f.task->bwd(f.s, f.d, &f.w, &f.g, &level, &dlevel, 1, 1);
     REQUIRE_OK(ehm_dev_check(f.d, &err), &err);
+    fixture_close(&f);
+}
+
+/* A crowd leaves no trace, wherever it stands among the others: the same loss, of masks too, and it is not counted. */
+TEST(detect, crowds_are_not_learned_from) {
+    static const ehm_box with[] = {{1, 1, 31, 31, 2, 1}, {2, 3, 20, 25, 1, 0}, {12, 12, 14, 14, 2, 1}, {10, 10, 30, 22, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0}, {0, 0, 9, 9, 1, 1}};
+    static const int32_t start[] = {0, 4, 6};
+    ehm_err err = {0};
+    fixture f;
+    int64_t n_boxes[2], n_without[2];
+    fixture_open(&f, true, "ref64", &err);
+    ehm_batch b = batch_of(B);
+    REQUIRE_OK(f.task->load(f.s, f.d, &b, NULL, &err), &err);
+    ehm_detect_counts(f.s, &n_boxes[0], &n_without[0]);
+    double want = loss_of(&f, B);
+    for (int i = 0; i < SIZE * SIZE; i++) objects[i] = objects[i] < 0 ? -1 : 2 * objects[i] + 1; /* numbers of boxes in their picture */
+    b.boxes = with, b.box_start = start;
+    REQUIRE_OK(f.task->load(f.s, f.d, &b, NULL, &err), &err);
+    ehm_detect_counts(f.s, &n_boxes[1], &n_without[1]);
+    CHECK(loss_of(&f, B) == want);
+    CHECK_INT(n_boxes[1], 2 * n_boxes[0]);
+    CHECK_INT(n_without[1], 2 * n_without[0]);
     fixture_close(&f);
 }
 
