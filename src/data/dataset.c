@@ -433,7 +433,7 @@ static ehm_code say_cut_classes(const ehm_dataset *ds, ehm_err *err) {
         if (ds->labels[i] >= 0 && !seen[ds->labels[i]]) seen[ds->labels[i]] = true, n++;
     free(seen);
     if (n && n < ds->n_classes)
-        ehm_log(EHM_LOG_WARN, "%s: the first %lld pictures are of %d of the %d classes; --limit does not pick evenly, a text file with the wanted paths does",
+        ehm_log(EHM_LOG_WARN, "%s: the first %lld pictures are of %d of the %d classes; --limit takes them in order; a text file with lines of path, tab, class picks others",
                 ds->spec, (long long)ds->n, (int)n, (int)ds->n_classes);
     return EHM_OK;
 }

@@ -112,5 +112,8 @@ $ ehm pretrain --data turned --preset pico --batch-size 2 --steps 1 --dry-run --
 
 # The first N of class folders are of few classes, and it is said; as many as there are, or without --limit, nothing is.
 $ ehm data scenes:1:24:16 --quiet --export cut >/dev/null 2>&1; ehm data cut --limit 12 2>&1 >/dev/null | grep -v '^ '
-warning: cut: the first 12 pictures are of 6 of the 12 classes; --limit does not pick evenly, a text file with the wanted paths does
+warning: cut: the first 12 pictures are of 6 of the 12 classes; --limit takes them in order; a text file with lines of path, tab, class picks others
 $ ehm data cut --limit 24 2>&1 >/dev/null; ehm data cut 2>&1 >/dev/null; ehm data scenes:1:24 --limit 12 2>&1 >/dev/null
+$ find cut/images -name '*.png' | sort | awk -F/ 'NR % 2 {print $0 "\t" $3}' >some.txt; ehm data some.txt 2>&1 | head -2
+12 pictures from list some.txt
+12 classes, 1 picture each: bird, ...
