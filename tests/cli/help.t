@@ -107,3 +107,7 @@ ehm: ehm eval has no "nothing"
 $ ehm help embed nothing
 ehm: ehm embed has no "nothing"
 [2]
+
+# What a task takes in its own way, compare does not show with pre-training's default.
+$ ehm help --settings | grep '<br>eval' | grep -v '<br>eval [a-z, ]*: not taken |$' | sed 's/^| `--\([a-z0-9-]*\).*/\1/' | sort >theirs; ehm help compare | tr '\n' ' ' | tr -s ' ' | sed 's/ --/\n--/g' | grep 'default the task' | sed 's/^--\([a-z0-9-]*\).*/\1/' | sort >mine; wc -l <theirs; comm -23 theirs mine
+8
