@@ -3,12 +3,15 @@
  * Environment, for measurements and tests only:
  *   EHM_ISA=generic|avx2|avx512   at most this instruction set
  *   EHM_GEMM=own|dnnl             all matrix products by our own kernels, or by oneDNN where it can
- * Without them our own kernels multiply f32, and oneDNN multiplies bf16 where the processor has instructions
- * for it and the build has oneDNN; elsewhere bf16 is widened while it is packed. bench/log.md holds the
- * measurements behind this.
+ * Without them our own kernels multiply f32, and bf16 too: in pairs where the processor has instructions for
+ * it, elsewhere widened while it is packed. Only where it has tiles of bf16 (AMX), which our kernels do not
+ * use, does oneDNN multiply bf16, if the build has it. bench/log.md holds the measurements behind this.
  */
 #include "base/str.h"
 #include "compute/cpu/cpu_int.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +62,14 @@ static bool has_bf16(isa i) {
     return i == ISA_AVX512 && __builtin_cpu_supports("avx512bf16");
 #else
     (void)i;
+    return false;
+#endif
+}
+static bool has_bf16_tiles(void) { /* AMX: CPUID leaf 7, EDX bits 22 (bf16) and 24 (tiles) */
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 22 & 1 && d >> 24 & 1;
+#else
     return false;
 #endif
 }
@@ -116,7 +127,8 @@ static ehm_code cpu_open(void **self, const char *name, int32_t n_threads, ehm_e
     c->weight_epoch = 1; /* 0: never packed */
     c->weight_bytes_max = (size_t)(ehm_memory_limit() / 8);
     choose(c);
-    if (!is_env("EHM_GEMM", "own") && (c->hw_bf16 || is_env("EHM_GEMM", "dnnl")) &&
+    const bool tiles = c->hw_bf16 && has_bf16_tiles() && !is_env("EHM_GEMM", "own");
+    if ((tiles || is_env("EHM_GEMM", "dnnl")) &&
         ehm_cpu_dnnl_open(&c->dnnl, c->n_threads, library, sizeof library)) {
         c->dnnl_bf16 = true;
         c->dnnl_f32 = is_env("EHM_GEMM", "dnnl");
