@@ -126,6 +126,12 @@ static bool is_crowd(const ehm_json *o) {
     return v && (v->kind == EHM_JSON_BOOL || v->kind == EHM_JSON_NUM) && v->num != 0;
 }
 
+/* Of the outline; 0 where it is not given. */
+static float area_of(const ehm_json *o) {
+    const ehm_json *v = ehm_json_get(o, "area");
+    return v && v->kind == EHM_JSON_NUM && v->num > 0 && v->num < 1e12 ? (float)v->num : 0;
+}
+
 static ehm_code read_annotations(coco *c, const ehm_json *list) {
     c->v = calloc((size_t)list->n + 1, sizeof *c->v);
     if (!c->v) return EHM_FAIL(c->err, EHM_E_MEMORY, "%s: no memory", c->file);
@@ -158,7 +164,7 @@ static ehm_code read_annotations(coco *c, const ehm_json *list) {
             continue;
         }
         c->v[c->n] = (placed){
-            m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category), is_crowd(o)}};
+            m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category), is_crowd(o), area_of(o)}};
         c->n++;
     }
     return place(c->t, c->v, c->n, c->err);
@@ -223,7 +229,7 @@ static ehm_code table(ehm_tree_source *t, int64_t member, const char *prefix, pl
             *cap = more;
         }
         (*v)[*n] = (placed){
-            item, *n, {(float)x0, (float)y0, (float)c[2] + 1, (float)c[3] + 1, label < 0 ? 0 : label, 0}};
+            item, *n, {(float)x0, (float)y0, (float)c[2] + 1, (float)c[3] + 1, label < 0 ? 0 : label, 0, 0}};
         (*n)++;
     }
     return EHM_OK;

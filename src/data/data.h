@@ -45,8 +45,9 @@ const char *ehm_dataset_map_class(const ehm_dataset *ds, int32_t i);
 int32_t ehm_dataset_ignore_label(const ehm_dataset *ds);
 
 /* Pixels, x1 and y1 exclusive; class into n_box_classes names. crowd 1: a group of objects (COCO's iscrowd) or one hard to tell (Pascal VOC's
- * difficult), not learned from, and what is found there is neither right nor wrong; else 0. No padding: batches are compared byte by byte. */
-typedef struct { float x0, y0, x1, y1; int32_t class_id, crowd; } ehm_box;
+ * difficult), not learned from, and what is found there is neither right nor wrong; else 0. area: COCO's own, of the outline in pixels of the picture,
+ * which says what is small; 0: that of the box; in a batch always 0. No padding: batches are compared byte by byte. */
+typedef struct { float x0, y0, x1, y1; int32_t class_id, crowd; float area; } ehm_box;
 typedef struct {
     ehm_image image;         /* channels as the set's, type u8 or f32; lives in the arena given */
     int32_t label;

@@ -218,7 +218,7 @@ static void put_box(ehm_json_w *w, int64_t id, int64_t image, const ehm_box *b) 
     for (int32_t k = 0; k < 4; k++) ehm_json_f64(w, v[k]);
     ehm_json_end(w);
     ehm_json_key(w, "area");
-    ehm_json_f64(w, width * height);
+    ehm_json_f64(w, b->area > 0 ? (double)b->area : width * height);
     ehm_json_key(w, "iscrowd");
     ehm_json_i64(w, b->crowd);
     ehm_json_end(w);

@@ -45,7 +45,7 @@ bool ehm_place_box(ehm_box *out, const ehm_box *box, const ehm_placement *p, dou
     double area = (x1 - x0) * (y1 - y0), left = p->flip ? p->in_w - p->x - p->w : p->x;
     x0 = within(x0, left, left + p->w), x1 = within(x1, left, left + p->w);
     y0 = within(y0, p->y, p->y + p->h), y1 = within(y1, p->y, p->y + p->h);
-    *out = (ehm_box){(float)x0, (float)y0, (float)x1, (float)y1, box->class_id, box->crowd};
+    *out = (ehm_box){(float)x0, (float)y0, (float)x1, (float)y1, box->class_id, box->crowd, 0};
     /* A hair of tolerance: a box that is shown whole must not fall to rounding where keep is 1. */
     return out->x1 > out->x0 && out->y1 > out->y0 && (x1 - x0) * (y1 - y0) >= (keep - 1e-9) * area;
 }

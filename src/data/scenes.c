@@ -216,7 +216,7 @@ static ehm_code boxes_of(ehm_sample *out, const scene_work *s, ehm_arena *a, ehm
         int32_t label = s->inst[i - 1].label;
         if (label == SCENE_MAP_clutter || area[i] * 500 < all) continue;
         box[out->n_boxes++] =
-            (ehm_box){(float)x0[i], (float)y0[i], (float)x1[i], (float)y1[i], label - SCENE_MAP_kinds, 0};
+            (ehm_box){(float)x0[i], (float)y0[i], (float)x1[i], (float)y1[i], label - SCENE_MAP_kinds, 0, 0};
     }
     return EHM_OK;
 }

@@ -246,7 +246,7 @@ static ehm_code read_all(ehm_tree_source *t, const int64_t *xml_of, const char *
             int32_t id = intern(names, n_names, &cap, voc.v[k].name, err);
             if (id < 0) rc = EHM_FAIL(err, EHM_E_MEMORY, "%s: no memory for boxes", t->path);
             else
-                rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id, voc.v[k].difficult},
+                rc = ehm_tree_add_box(t, (ehm_box){voc.v[k].x0, voc.v[k].y0, voc.v[k].x1, voc.v[k].y1, id, voc.v[k].difficult, 0},
                                       err);
         }
         t->v[i].n_boxes = (int32_t)t->n_boxes - t->v[i].box0;

@@ -16,7 +16,7 @@ typedef struct {
     int64_t image;
     int64_t order;      /* in which it was given */
     double x, y, w, h;  /* of a mask: of the pixels it covers */
-    double area, score;
+    double area, size, score; /* size: the area by which it is small or large */
     size_t run;         /* masks: runs of 0 and 1 in turn, from run to run + n_runs */
     int32_t class_id, n_runs;
     bool crowd;
@@ -136,6 +136,7 @@ static ehm_code add(ehm_coco *e, items *to, int64_t image, const ehm_coco_box *b
     *it = (item){.image = image, .order = to->n, .x = b->x, .y = b->y, .w = b->w, .h = b->h, .area = m ? 0 : b->w * b->h, .score = b->score,
                  .class_id = b->class_id, .crowd = b->crowd};
     if (m && !pack(e, it, m)) return no_memory(e, err);
+    it->size = to == &e->truth && b->area > 0 ? b->area : it->area;
     to->n++;
     e->matched = false;
     return EHM_OK;
@@ -193,7 +194,7 @@ static double iou(const ehm_coco *e, const item *found, const item *truth) {
     return both > 0 ? both / (truth->crowd ? found->area : found->area + truth->area - both) : 0;
 }
 
-static bool outside(const item *it, int32_t i_area) { return it->area < area_lo[i_area] || it->area > area_hi[i_area]; }
+static bool outside(const item *it, int32_t i_area) { return it->size < area_lo[i_area] || it->size > area_hi[i_area]; }
 
 typedef struct {
     const item *truth, *found;

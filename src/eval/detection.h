@@ -5,7 +5,7 @@
  *     ehm_coco_score(&s, e, NULL, &err);
  *
  * Box IoU is of x, y, width, height in pixels without + 1; mask IoU counts pixels; matches are greedy by score (stable), at most 100 a picture and class;
- * precision is interpolated at 101 recalls; a class without truth is left out of means. Areas: small up to 32^2, medium up to 96^2 of the box or mask.
+ * precision is interpolated at 101 recalls; a class without truth is left out of means. Areas: small up to 32^2, medium up to 96^2 pixels.
  * Detections of equal score keep the order of their pictures, and within a picture the order in which they were given. Golden: pycocotools 2.0.11.
  */
 #ifndef EHM_EVAL_DETECTION_H
@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 typedef struct ehm_coco ehm_coco;
-typedef struct { double x, y, w, h, score; int32_t class_id; bool crowd; } ehm_coco_box;
+/* area: of true ones, that by which they are small, medium or large (COCO's annotations bring one); 0: of the box or mask. */
+typedef struct { double x, y, w, h, score; int32_t class_id; bool crowd; double area; } ehm_coco_box;
 typedef struct { int32_t h, w; const uint8_t *px; } ehm_coco_mask; /* [h,w] 0 or 1, of the whole picture; copied in a compact form */
 typedef struct {
     double ap, ap50, ap75, ap_small, ap_medium, ap_large, ar1, ar10, ar100; /* -1: nothing to measure */

@@ -184,7 +184,7 @@ static ehm_code enter_truth(const job *j, entrant *e, ehm_err *err) {
         for (int32_t k = 0; k < t->n_boxes && !rc; k++) {
             const ehm_box *b = &t->boxes[k];
             ehm_coco_box box = {.x = (double)b->x0, .y = (double)b->y0, .w = (double)b->x1 - (double)b->x0, .h = (double)b->y1 - (double)b->y0, .class_id = b->class_id,
-                                .crowd = b->crowd != 0};
+                                .crowd = b->crowd != 0, .area = (double)b->area};
             ehm_coco_mask m = mask_of(t, px);
             for (int64_t p = 0; px && p < n_px; p++) px[p] = t->objects[p] == k + 1;
             rc = ehm_coco_truth(e->judge, j->item_of[i], &box, j->masks ? &m : NULL, err);

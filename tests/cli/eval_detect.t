@@ -74,6 +74,8 @@ note: to learn from: 9 boxes in 8 pictures, 1 of them without a box; 1 more are 
 note: tested: 9 boxes in 8 pictures, 1 of them without a box; 1 more are crowds or difficult: what is found there is neither right nor wrong
 $ ehm data other --export again --quiet >out && grep -o '"iscrowd": *1' again/boxes.json
 "iscrowd": 1
+$ sed '0,/"area": *[0-9.]*/s//"area": 12.5/' set/boxes.json >other/boxes.json && ehm data other --export third --quiet >out && grep -o '"area": *12.5' third/boxes.json
+"area": 12.5
 $ rm other/boxes.json && ehm eval detect --model untrained:pico --train other --test set --steps 1 --quiet
 ehm: other has no boxes, and detection learns from them
   hint:  boxes are Annotations/STEM.xml (Pascal VOC), boxes.json (COCO) or boxes/NAME.tsv beside the pictures

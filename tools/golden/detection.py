@@ -4,7 +4,7 @@ Made with: Python 3.11, numpy 2.4.6, pycocotools 2.0.11, torch 2.15.0, torchvisi
 Run:       python tools/golden/detection.py tests/golden/detection
 
 Truth and detections are random, with what is easily got wrong: crowds, classes without truth or without detections or with a crowd alone, equal scores
-in and across pictures, more than 100 detections of a class in a picture, empty pictures, boxes and masks of a few pixels. Masks are unions of
+in and across pictures, areas of their own, more than 100 detections of a class in a picture, empty pictures, boxes and masks of a few pixels. Masks are unions of
 rectangles, which the test paints itself. "weights": the same with each picture standing so often in the list.
 """
 import contextlib
@@ -42,9 +42,9 @@ def score(entries, n_classes, n_images, masks, weights=None):
                     a["segmentation"] = mask_utils.encode(np.asfortranarray(paint(e["rects"])))
                 else:
                     a["bbox"] = [float(v) for v in e["box"]]
-                if e["kind"] == "t":
+                if e["kind"] != "f":
                     a |= {"id": len(truth) + 1, "iscrowd": e["crowd"]}
-                    a["area"] = float(mask_utils.area(a["segmentation"])) if masks else a["bbox"][2] * a["bbox"][3]
+                    a["area"] = e["area"] if e["kind"] == "a" else float(mask_utils.area(a["segmentation"])) if masks else a["bbox"][2] * a["bbox"][3]
                     truth.append(a)
                 else:
                     found.append(a | {"score": e["score"]})
@@ -117,6 +117,8 @@ def write(f, name, entries, n_classes, n_images, masks, weights):
             v += [len(e["rects"])] + [n for q in e["rects"] for n in q]
         else:
             v += [repr(float(n)) for n in e["box"]]
+        if e["kind"] == "a":
+            v.append(repr(float(e["area"])))
         print(*v, file=f)
     for w in (None, weights):
         figures, per_class = score(entries, n_classes, n_images, masks, w)
@@ -132,6 +134,16 @@ for name, masks, digits, n_images in (("boxes", False, 1, 20), ("boxes_plain", F
     with open(f"{out}/{name}.txt", "w") as f:
         # equal scores inside a picture that counts twice are walked in another order there: such sets get weights 0 and 1
         write(f, name, entries, 6, n_images, masks, r.integers(0, 4 if digits == 6 else 2, n_images))
+
+# Truth whose area is not that of its box or mask, as in COCO's own files ("a"; every other one, so that both kinds stand side by side)
+for name, masks in (("boxes_area", False), ("masks_area", True)):
+    r = np.random.default_rng([12, masks])
+    entries = make(r, 12, 5, masks, 6)
+    for e in entries[::2]:
+        if e["kind"] == "t":
+            e |= {"kind": "a", "area": round(float(np.exp(r.uniform(np.log(300), np.log(30000)))), 2)}
+    with open(f"{out}/{name}.txt", "w") as f:
+        write(f, name, entries, 5, 12, masks, r.integers(0, 4, 12))
 
 with open(f"{out}/nms.txt", "w") as f:
     for n, bound in ((40, 0.6), (120, 0.6), (60, 0.3), (1, 0.6)):

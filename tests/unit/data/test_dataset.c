@@ -257,7 +257,7 @@ TEST(dataset, coco_boxes_captions_and_tables) {
                                      "2.ppm\",\"width\":10,\"height\":8},{\"id\":3,\"file_name\":\"x/"
                                      "1.ppm\"},{\"id\":9,\"file_name\":\"gone\"}],"
                                      "\"categories\":[{\"id\":5,\"name\":\"b\"},{\"id\":2,\"name\":\"a\"}],"
-                                     "\"annotations\":[{\"image_id\":7,\"category_id\":5,\"iscrowd\":1,\"bbox\":[1,2,30,3]}"
+                                     "\"annotations\":[{\"image_id\":7,\"category_id\":5,\"iscrowd\":1,\"area\":17.5,\"bbox\":[1,2,30,3]}"
                                      ",{\"image_id\":7,\"category_id\":2,\"bbox\":[1,1,0,4]},"
                                      "{\"image_id\":3,\"category_id\":2,\"iscrowd\":false,\"bbox\":[0.5,0,2,2]},{\"image_id\":"
                                      "9,\"category_id\":2,\"bbox\":[0,0,1,1]}]}");
@@ -271,10 +271,10 @@ TEST(dataset, coco_boxes_captions_and_tables) {
     CHECK_STR(ehm_dataset_box_class(ds, 0), "a"); /* by id */
     REQUIRE_OK(ehm_dataset_read(ds, 1, &s, EHM_WANT_BOXES, NULL, &a, &err), &err);
     REQUIRE(s.n_boxes == 1);
-    CHECK(s.boxes[0].x0 == 1 && s.boxes[0].x1 == 10 && s.boxes[0].y1 == 5 && s.boxes[0].class_id == 1 && s.boxes[0].crowd);
+    CHECK(s.boxes[0].x0 == 1 && s.boxes[0].x1 == 10 && s.boxes[0].y1 == 5 && s.boxes[0].class_id == 1 && s.boxes[0].crowd && s.boxes[0].area == 17.5f);
     REQUIRE_OK(ehm_dataset_read(ds, 0, &s, EHM_WANT_BOXES | EHM_WANT_CAPTION, NULL, &a, &err), &err);
     CHECK_INT(s.n_boxes, 1);
-    CHECK(!s.boxes[0].crowd);
+    CHECK(!s.boxes[0].crowd && s.boxes[0].area == 0);
     CHECK_STR(s.caption, "one thing");
     ehm_dataset_close(ds);
     static const char *const bad[] = {"{}",

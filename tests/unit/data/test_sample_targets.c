@@ -144,7 +144,7 @@ TEST(sample_targets, boxes_of_painted_rectangles) {
         for (int y = rect[k][1]; y < rect[k][3]; y++)
             for (int x = rect[k][0]; x < rect[k][2]; x++) object[y * W + x] = (uint8_t)(9 - k), label[y * W + x] = (uint8_t)(k + 1);
     for (int k = 0; k < 4; k++)
-        boxes[k] = (ehm_box){(float)rect[k][0], (float)rect[k][1], (float)rect[k][2], (float)rect[k][3], k + 3, k == 1};
+        boxes[k] = (ehm_box){(float)rect[k][0], (float)rect[k][1], (float)rect[k][2], (float)rect[k][3], k + 3, k == 1, 0};
     ehm_truth t = {.boxes = boxes, .n_boxes = 4};
     t.map[EHM_MAP_OBJECT] = (ehm_image){object, W, H, 1, EHM_U8};
     t.map[EHM_MAP_CLASS] = (ehm_image){label, W, H, 1, EHM_U8};

@@ -38,7 +38,8 @@ static set read_set(const char *name, ehm_err *err) {
             }
         } else b.x = next(s.f), b.y = next(s.f), b.w = next(s.f), b.h = next(s.f);
         ehm_coco_mask m = {h, w, px};
-        if (word[0] == 't') REQUIRE_OK(ehm_coco_truth(s.e, image, &b, masks ? &m : NULL, err), err);
+        if (word[0] == 'a') b.area = next(s.f);
+        if (word[0] != 'f') REQUIRE_OK(ehm_coco_truth(s.e, image, &b, masks ? &m : NULL, err), err);
         else REQUIRE_OK(ehm_coco_found(s.e, image, &b, masks ? &m : NULL, err), err);
     }
     free(px);
@@ -69,6 +70,7 @@ static void compare(const char *name) {
     ehm_coco_close(s.e);
 }
 TEST(detection, boxes_as_pycocotools) { compare("boxes"), compare("boxes_plain"); }
+TEST(detection, truth_of_an_area_of_its_own) { compare("boxes_area"), compare("masks_area"); }
 TEST(detection, masks_as_pycocotools) { compare("masks"), compare("masks_plain"); }
 
 /* Each draw is the score with that draw's weights; any number of threads, and two sets of one size see the same draws. */

@@ -36,7 +36,7 @@ TEST(detect, suppression_as_torchvision) {
 
 static ehm_box random_box(ehm_rng *r, double size, double w, double h) {
     double bw = ehm_rng_uniform(r, 0.5, size), bh = ehm_rng_uniform(r, 0.5, size), x = ehm_rng_uniform(r, 0, w - bw), y = ehm_rng_uniform(r, 0, h - bh);
-    ehm_box b = {(float)x, (float)y, (float)(x + bw), (float)(y + bh), (int32_t)ehm_rng_below(r, 3), 0};
+    ehm_box b = {(float)x, (float)y, (float)(x + bw), (float)(y + bh), (int32_t)ehm_rng_below(r, 3), 0, 0};
     b.crowd = ehm_rng_below(r, 4) == 0;
     return b;
 }
@@ -72,7 +72,7 @@ TEST(detect, points_answer_for_the_smallest_box_around_them) {
 
 TEST(detect, targets_decode_to_their_box) {
     ehm_points p = {6, 9, 8};
-    ehm_box b = {11, 6, 51, 44, 1, 0};
+    ehm_box b = {11, 6, 51, 44, 1, 0, 0};
     float t[4], classes[6 * 9 * 2], logs[6 * 9 * 4] = {0}, centres[6 * 9];
     int32_t at = 2 * 9 + 3; /* its centre is 28, 20 */
     ehm_points_target(t, &p, at, &b);
@@ -213,7 +213,7 @@ static void fixture_close(fixture *f) {
 }
 
 static int32_t objects[B * SIZE * SIZE];
-static const ehm_box boxes[] = {{2, 3, 20, 25, 1, 0}, {10, 10, 30, 22, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0}};
+static const ehm_box boxes[] = {{2, 3, 20, 25, 1, 0, 0}, {10, 10, 30, 22, 0, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0, 0}};
 static const int32_t box_start[] = {0, 2, 3};
 static ehm_batch batch_of(int32_t n) {
     for (int i = 0; i < SIZE * SIZE; i++) { /* a disc each; the second covers the first */
@@ -345,7 +345,7 @@ TEST(detect, pictures_without_boxes) {
 
 /* A crowd leaves no trace, wherever it stands among the others: the same loss, of masks too, and it is not counted. */
 TEST(detect, crowds_are_not_learned_from) {
-    static const ehm_box with[] = {{1, 1, 31, 31, 2, 1}, {2, 3, 20, 25, 1, 0}, {12, 12, 14, 14, 2, 1}, {10, 10, 30, 22, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0}, {0, 0, 9, 9, 1, 1}};
+    static const ehm_box with[] = {{1, 1, 31, 31, 2, 1, 0}, {2, 3, 20, 25, 1, 0, 0}, {12, 12, 14, 14, 2, 1, 0}, {10, 10, 30, 22, 0, 0, 0}, {5.5f, 1, 18.5f, 31, 2, 0, 0}, {0, 0, 9, 9, 1, 1, 0}};
     static const int32_t start[] = {0, 4, 6};
     ehm_err err = {0};
     fixture f;
