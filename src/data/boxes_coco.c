@@ -2,6 +2,7 @@
  * that belong to it). */
 #include "base/log.h"
 #include "data/sources_int.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,10 +127,11 @@ static bool is_crowd(const ehm_json *o) {
     return v && (v->kind == EHM_JSON_BOOL || v->kind == EHM_JSON_NUM) && v->num != 0;
 }
 
-/* Of the outline; 0 where it is not given. */
-static float area_of(const ehm_json *o) {
+/* Of the outline; 0 where it is not given, or is that of the box, as whoever has no outline writes it. */
+static float area_of(const ehm_json *o, double of_box) {
     const ehm_json *v = ehm_json_get(o, "area");
-    return v && v->kind == EHM_JSON_NUM && v->num > 0 && v->num < 1e12 ? (float)v->num : 0;
+    bool given = v && v->kind == EHM_JSON_NUM && v->num > 0 && v->num < 1e12;
+    return given && fabs(v->num - of_box) > 1e-5 * of_box ? (float)v->num : 0;
 }
 
 static ehm_code read_annotations(coco *c, const ehm_json *list) {
@@ -164,7 +166,7 @@ static ehm_code read_annotations(coco *c, const ehm_json *list) {
             continue;
         }
         c->v[c->n] = (placed){
-            m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category), is_crowd(o), area_of(o)}};
+            m->item, c->n, {(float)x0, (float)y0, (float)x1, (float)y1, (int32_t)(k - c->category), is_crowd(o), area_of(o, v[2] * v[3])}};
         c->n++;
     }
     return place(c->t, c->v, c->n, c->err);

@@ -259,7 +259,7 @@ TEST(dataset, coco_boxes_captions_and_tables) {
                                      "\"categories\":[{\"id\":5,\"name\":\"b\"},{\"id\":2,\"name\":\"a\"}],"
                                      "\"annotations\":[{\"image_id\":7,\"category_id\":5,\"iscrowd\":1,\"area\":17.5,\"bbox\":[1,2,30,3]}"
                                      ",{\"image_id\":7,\"category_id\":2,\"bbox\":[1,1,0,4]},"
-                                     "{\"image_id\":3,\"category_id\":2,\"iscrowd\":false,\"bbox\":[0.5,0,2,2]},{\"image_id\":"
+                                     "{\"image_id\":3,\"category_id\":2,\"iscrowd\":false,\"area\":4,\"bbox\":[0.5,0,2,2]},{\"image_id\":"
                                      "9,\"category_id\":2,\"bbox\":[0,0,1,1]}]}");
     put_text(in_tmp("c/captions.tsv"), "images/x/1.ppm\tone thing\nimages/none.ppm\tx\n");
     ehm_dataset *ds = NULL;
