@@ -109,7 +109,8 @@ cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 const char *cudaGetErrorString(cudaError_t e) {
     return e == cudaErrorMemoryAllocation ? "out of memory" : e == cudaErrorNoDevice ? "no CUDA-capable device is detected" : "emulated error";
 }
-/* In cuBLASLt's place: plain loops, or nothing with EHM_CUDA_GEMM=own, so that our own kernel makes the products. */
+/* In cuBLASLt's place: plain loops, or nothing with EHM_CUDA_GEMM=own, so that our own kernel makes the products. As its header says, a bias
+ * must be of out's type; with EHM_EMU_BLAS=no-bias none is taken. */
 struct ehm_cuda_blas { char none; };
 ehm_code ehm_cuda_blas_open(ehm_cuda_blas **out, ehm_cuda *c, ehm_err *err) { return (void)out, (void)c, (void)err, EHM_OK; }
 void ehm_cuda_blas_close(ehm_cuda_blas *b) { (void)b; }
@@ -128,7 +129,7 @@ static void multiply(const void *data) {
     widen(a, p->a, p->in_bf16, p->m, p->k, p->trans_a);
     widen(b, p->b, p->in_bf16, p->k, p->n, p->trans_b);
     for (int64_t i = 0; i < p->m; i++) {
-        for (int64_t j = 0; j < p->n; j++) row[j] = (p->bias ? p->bias[j] : 0) + (p->add ? value(p->add, p->out_bf16, i * p->n + j) : 0);
+        for (int64_t j = 0; j < p->n; j++) row[j] = (p->bias ? value(p->bias, p->bias_bf16, j) : 0) + (p->add ? value(p->add, p->out_bf16, i * p->n + j) : 0);
         for (int64_t k = 0; k < p->k; k++)
             for (int64_t j = 0; j < p->n; j++) row[j] += a[i * p->k + k] * b[k * p->n + j];
         for (int64_t j = 0; j < p->n; j++) {
@@ -140,8 +141,9 @@ static void multiply(const void *data) {
     free(a), free(b), free(row);
 }
 bool ehm_cuda_blas_multiply(ehm_cuda *c, const ehm_cuda_product *p) {
-    const char *how = getenv("EHM_CUDA_GEMM");
+    const char *how = getenv("EHM_CUDA_GEMM"), *blas = getenv("EHM_EMU_BLAS");
     if (c->err.code) return true;
+    if (p->bias && (p->bias_bf16 != p->out_bf16 || (blas && !strcmp(blas, "no-bias")))) return false;
     if (how && !strcmp(how, "own")) return false;
     emu_put(c->stream, multiply, p, sizeof *p);
     return true;

@@ -25,19 +25,27 @@ static inline double bound_of(const op_case *c) {
     return c->act == EHM_BF16 && case_has_act(c) && op->tol_bf16 > 0 ? op->tol_bf16 : op->tol_f32;
 }
 
+static inline void op_against_ref(ehm_dev *d, ehm_dev *ref, ehm_op op, ehm_dtype act) {
+    op_case want, got;
+    for (int i = 0; case_make(&want, op, i, act); i++) {
+        REQUIRE(case_make(&got, op, i, act));
+        if (case_run(&want, ref) && case_run(&got, d))
+            for (int k = 0; k < got.n; k++)
+                if (got.t[k].rank && got.t[k].role != IN) compare(&got, d, &got.t[k], &want.t[k], bound_of(&got));
+        case_free(&want);
+        case_free(&got);
+    }
+}
 static inline void against_ref(const char *name, ehm_dtype act) {
     ehm_dev *d = device(name, 2), *ref = device("ref", 1);
-    for (int op = 0; op < EHM_OPS_N; op++) {
-        op_case want, got;
-        for (int i = 0; case_make(&want, (ehm_op)op, i, act); i++) {
-            REQUIRE(case_make(&got, (ehm_op)op, i, act));
-            if (case_run(&want, ref) && case_run(&got, d))
-                for (int k = 0; k < got.n; k++)
-                    if (got.t[k].rank && got.t[k].role != IN) compare(&got, d, &got.t[k], &want.t[k], bound_of(&got));
-            case_free(&want);
-            case_free(&got);
-        }
-    }
+    for (int op = 0; op < EHM_OPS_N; op++) op_against_ref(d, ref, (ehm_op)op, act);
+    ehm_dev_close(ref);
+    ehm_dev_close(d);
+}
+static inline void products_against_ref(const char *name) {
+    ehm_dev *d = device(name, 2), *ref = device("ref", 1);
+    op_against_ref(d, ref, EHM_OP_matmul, EHM_F32);
+    op_against_ref(d, ref, EHM_OP_matmul, EHM_BF16);
     ehm_dev_close(ref);
     ehm_dev_close(d);
 }

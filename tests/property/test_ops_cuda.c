@@ -21,6 +21,16 @@ TEST(cuda, bf16) {
     against_ref("cuda", EHM_BF16);
 }
 
+/* Products by a library in place of our own kernel: one that takes a bias of out's type, as cuBLASLt says, and one that takes none. */
+TEST(cuda, products_of_a_library) {
+    emulate("up");
+    unsetenv("EHM_CUDA_GEMM");
+    products_against_ref("cuda");
+    setenv("EHM_EMU_BLAS", "no-bias", 1);
+    products_against_ref("cuda");
+    unsetenv("EHM_EMU_BLAS");
+}
+
 /* Threads and blocks from the first to the last, and from the last to the first: what one writes while another reads it would show. */
 static void either_way(ehm_dtype act) {
     emulate("up");

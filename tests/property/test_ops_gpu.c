@@ -16,6 +16,12 @@ TEST(gpu, bf16) {
     on_gpu();
     against_ref("cuda", EHM_BF16);
 }
+TEST(gpu, own_products) {
+    on_gpu();
+    setenv("EHM_CUDA_GEMM", "own", 1);
+    products_against_ref("cuda");
+    unsetenv("EHM_CUDA_GEMM");
+}
 TEST(gpu, same_bits_again) {
     on_gpu();
     same_bits("cuda", 1, 1, EHM_F32);

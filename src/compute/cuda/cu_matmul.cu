@@ -41,7 +41,7 @@ static void own_product(ehm_cuda *c, const ehm_cuda_product *p) {
     j.out.p = p->out, j.out.bf16 = p->out_bf16;
     j.a.p = p->a, j.b.p = p->b, j.a.bf16 = j.b.bf16 = p->in_bf16;
     j.add.p = p->add, j.add.bf16 = p->out_bf16;
-    j.bias = p->bias, j.m = p->m, j.n = p->n, j.k = p->k, j.trans_a = p->trans_a, j.trans_b = p->trans_b;
+    j.bias = (const float *)p->bias, j.m = p->m, j.n = p->n, j.k = p->k, j.trans_a = p->trans_a, j.trans_b = p->trans_b;
     /* the grid's second dim ends at 65,535 blocks: more rows go in parts */
     const int64_t most = (int64_t)65535 * TILE, size_in = p->in_bf16 ? 2 : 4, size_out = p->out_bf16 ? 2 : 4;
     if (p->m > most && !p->trans_a)
@@ -69,25 +69,49 @@ static void add_to(ehm_cuda *c, ehm_view out, ehm_view x) {
     LAUNCH_FLAT(c, add_values, blocks_of(j.n, THREADS), THREADS, j);
 }
 
+typedef struct {
+    cu_out out;
+    cu_in x;
+    int64_t n;
+} cast_job;
+KERNEL(cast_bias, cast_job) {
+    const int64_t i = GLOBAL_ID;
+    if (i < job.n) store(job.out, i, load(job.x, i));
+}
+/* With the bias on the way out where cuBLASLt can: of its own type, or, as cuBLASLt asks where out is bf16, rounded to bf16. Else
+ * added by a pass over out; false: not even the product alone. */
+static bool by_cublas(ehm_cuda *c, ehm_cuda_product *p, const ehm_matmul_args *a) {
+    if (ehm_cuda_blas_multiply(c, p)) return true;
+    if (!p->bias) return false;
+    if (p->out_bf16) {
+        cast_job j;
+        j.n = p->n, j.x.p = p->bias, j.x.bf16 = 0;
+        j.out.p = ehm_cuda_scratch(c, 0, (size_t)p->n * sizeof(uint16_t)), j.out.bf16 = 1;
+        LAUNCH_FLAT(c, cast_bias, blocks_of(j.n, THREADS), THREADS, j);
+        p->bias = j.out.p, p->bias_bf16 = true;
+        const bool done = ehm_cuda_blas_multiply(c, p);
+        p->bias_bf16 = false;
+        if (done) return true;
+    }
+    p->bias = NULL;
+    if (!ehm_cuda_blas_multiply(c, p)) return false;
+    add_to(c, a->out, a->bias);
+    return true;
+}
+
 void ehm_cuda_op_matmul(void *self, const ehm_matmul_args *a) {
     ehm_cuda *c = (ehm_cuda *)self;
     ehm_cuda_product p;
     memset(&p, 0, sizeof p);
     p.m = a->out.dim[0], p.n = a->out.dim[1], p.k = a->a.dim[a->trans_a ? 0 : 1];
     p.trans_a = a->trans_a, p.trans_b = a->trans_b, p.in_bf16 = is_bf16(a->a), p.out_bf16 = is_bf16(a->out);
-    p.a = ehm_ptr(a->a), p.b = ehm_ptr(a->b), p.out = ehm_ptr(a->out), p.bias = (const float *)ehm_ptr(a->bias);
+    p.a = ehm_ptr(a->a), p.b = ehm_ptr(a->b), p.out = ehm_ptr(a->out), p.bias = ehm_ptr(a->bias);
     /* one thing can be added on the way; what is of another type, or the second thing, comes after */
     const bool after = a->add.rank && (a->accumulate || a->add.dtype != a->out.dtype);
     p.add = a->accumulate ? p.out : a->add.rank && !after ? ehm_ptr(a->add) : NULL;
-    if (!ehm_cuda_blas_multiply(c, &p)) {
-        const bool apart = p.bias != NULL; /* what keeps cuBLASLt from it may be the bias alone */
-        p.bias = NULL;
-        if (apart && ehm_cuda_blas_multiply(c, &p)) {
-            add_to(c, a->out, a->bias);
-        } else {
-            p.bias = (const float *)ehm_ptr(a->bias);
-            own_product(c, &p);
-        }
+    if (!by_cublas(c, &p, a)) {
+        p.bias = ehm_ptr(a->bias);
+        own_product(c, &p);
     }
     if (after) add_to(c, a->out, a->add);
 }

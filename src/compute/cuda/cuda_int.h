@@ -48,9 +48,9 @@ const char *ehm_cuda_blas_about(const ehm_cuda_blas *b);
 /* out[M,N] = op(a) op(b) (+ bias[N]) (+ add[M,N]), row-major without gaps; a and b of one type, sums in f32. */
 typedef struct {
     int64_t m, n, k;
-    bool trans_a, trans_b, in_bf16, out_bf16;
+    bool trans_a, trans_b, in_bf16, out_bf16, bias_bf16;
     const void *a, *b, *add; /* add of the type of out, may be out; or NULL */
-    const float *bias;       /* or NULL */
+    const void *bias;        /* f32, or bf16 with bias_bf16; or NULL */
     void *out;
 } ehm_cuda_product;
 /* By cuBLASLt; false where it has no way for these shapes and addresses, and nothing was done. */
