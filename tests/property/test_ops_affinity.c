@@ -1,5 +1,6 @@
 /* From attention to similarity: what holds beyond agreement with ref (test_ops.c) and with NumPy (test_ops_golden.c). */
 #include "ops_cases.h"
+#include "real_gpu.h"
 
 /* One op_case made here instead of in ops_cases.h; profile or direct of given slices. */
 static void make_stack(op_case *c, ehm_op op, int64_t b, int64_t n_slices, int64_t l, double weight) {
@@ -25,14 +26,16 @@ static double largest_difference(const op_arg_case *x, const op_arg_case *y) {
 
 /* 400 is more than one block of k; 65 is one more than whole tiles. */
 TEST(affinity_ops, symmetric_to_the_bit_and_like_ref) {
-    static const char *const names[] = {"ref64", "ref", "cpu"};
+    if (getenv("EHM_TEST_GPU")) real_plugin();
+    else setenv("EHM_CUDA_PLUGIN", EHM_CUDA_EMU, 1);
+    static const char *const names[] = {"ref64", "ref", "cpu", "cuda"};
     static const int64_t sizes[] = {2, 7, 65, 400};
     for (int q = 0; q < 4; q++)
         for (int op = 0; op < 2; op++) {
             op_case want;
             int64_t l = sizes[q];
             ehm_op which = op ? EHM_OP_attn_direct : EHM_OP_attn_profile;
-            for (int k = 0; k < 3; k++) {
+            for (int k = 0; k < (l < 100 || getenv("EHM_TEST_GPU") ? 4 : 3); k++) { /* an emulated GPU takes its time */
                 ehm_dev *d = device(names[k], 2);
                 op_case c, *at = k ? &c : &want;
                 make_stack(at, which, 2, l < 100 ? 3 : 1, l, 0.375);
@@ -43,7 +46,7 @@ TEST(affinity_ops, symmetric_to_the_bit_and_like_ref) {
                         for (int64_t i = 0; i < l; i++) {
                             for (int64_t j = 0; j < i; j++)
                                 if (s[i * l + j] != s[j * l + i]) REQUIRE(!"s is symmetric");
-                            if (!op && l > 2) CHECK_NEAR(s[i * l + i], 0.75, names[k][0] == 'c' ? 0 : 1e-6);
+                            if (!op && l > 2) CHECK_NEAR(s[i * l + i], 0.75, !strcmp(names[k], "cpu") ? 0 : 1e-6);
                         }
                     double e = k ? largest_difference(&c.t[0], &want.t[0]) : 0;
                     if (!(e < 2e-5)) ehm_test_fail(__FILE__, __LINE__, "%s, %lld patches: error %g", case_name(at, d), (long long)l, e);

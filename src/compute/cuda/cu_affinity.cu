@@ -137,9 +137,9 @@ KERNEL(profile_products, stack_job) { /* a block a tile of a picture on or above
     }
     for (int32_t e = 0; e < EACH; e++) {
         const int64_t r = row + y + e * APART, c = column + x;
-        float *s = job.s + (job.slice / job.slices + picture) * l * l, v = job.weight / (float)job.slices * sum[e];
+        float *s = job.s + (job.slice / job.slices + picture) * l * l, v = times_rounded(job.weight / (float)job.slices, sum[e]);
         if (r >= l || c >= l || c < r) continue;
-        s[r * l + c] = job.accumulate ? s[r * l + c] + v : v; /* one value for both places, so they keep the same bits */
+        s[r * l + c] = job.accumulate ? s[r * l + c] + v : v; /* one rounded value for both places, so they keep the same bits */
         if (c > r) s[c * l + r] = job.accumulate ? s[c * l + r] + v : v;
     }
 }

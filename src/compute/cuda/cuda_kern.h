@@ -33,7 +33,7 @@
         void *ehm_args[] = {(void *)&(job)};                                                                            \
         if ((c)->err.code) break;                                                                                       \
         ehm_cuda_enter(c);                                                                                              \
-        if ((bytes) > 48 * 1024) /* more than this must be asked for */                                                 \
+        if ((bytes) > 40 * 1024) /* more than 48 KiB with the kernel's static ones must be asked for */                  \
             ehm_cuda_note((c), cudaFuncSetAttribute((const void *)name, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes)), #name); \
         ehm_cuda_note((c), cudaLaunchKernel((const void *)name, (grid), dim3(threads), ehm_args, (bytes), (cudaStream_t)(c)->stream), #name); \
     } while (0)
