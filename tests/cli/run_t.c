@@ -21,6 +21,7 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -265,9 +266,10 @@ static void run_file(const char *file, const char *dir) {
     free(text);
 }
 
+/* Valid until the next call. */
 static const char *absolute(const char *path) {
-    char *p = path && *path ? realpath(path, NULL) : NULL;
-    return p ? p : path;
+    static char place[PATH_MAX];
+    return path && *path && realpath(path, place) ? place : path;
 }
 
 static void environment(const char *dir) {
