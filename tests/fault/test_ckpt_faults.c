@@ -100,12 +100,15 @@ static bool aside_there(const char *root) {
     return there;
 }
 
-/* Kills n children: every second one at a random moment, the others while a checkpoint lies aside; then lets one end. */
+/* Kills n children: every second one at a random moment, the others while a checkpoint lies aside; then lets one end. Moments are shares of the
+ * time that a whole run takes here: a fast machine must not be faster than the killer. */
 static void kill_and_resume(int n, const char *steps, const char *end) {
     fixture f;
     ehm_rng rng = ehm_rng_of(ehm_test_seed(), EHM_RNG_test, 0, 77);
     configure(&f, "whole", steps);
+    double begin = ehm_clock_s();
     REQUIRE_OK(fx_run(&f, 0, NULL), &f.err);
+    double whole_s = ehm_clock_s() - begin;
     char *dir = fx_dir(&f, "killed"), *root = fx_dir(&f, "killed/checkpoints");
     int killed = 0, aside = 0, status = 0;
     for (int i = 0; i < n; i++) {
@@ -113,10 +116,10 @@ static void kill_and_resume(int n, const char *steps, const char *end) {
         pid_t pid = fork();
         REQUIRE(pid >= 0);
         if (!pid) child("killed", steps);
-        if (i % 2) ehm_sleep_s(ehm_rng_uniform(&rng, 0.02, 0.5));
+        if (i % 2) ehm_sleep_s(whole_s * ehm_rng_uniform(&rng, 0.02, 0.5));
         else {
             double until = ehm_clock_s() + 5;
-            ehm_sleep_s(ehm_rng_uniform(&rng, 0.05, 0.3));
+            ehm_sleep_s(whole_s * ehm_rng_uniform(&rng, 0.05, 0.3));
             while (!aside_there(root) && ehm_clock_s() < until && !waitpid(pid, &status, WNOHANG)) {}
             aside += aside_there(root);
         }
